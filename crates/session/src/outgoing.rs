@@ -78,6 +78,22 @@ struct Entry<M> {
     message: Option<M>,
 }
 
+impl<M> Entry<M> {
+    fn in_flight(&self) -> Option<InFlight<'_, M>> {
+        let id = self.id;
+        match (self.state, &self.message) {
+            (State::AwaitPubAck, Some(message)) => {
+                Some(InFlight::Publish { id, qos: Qos::AtLeastOnce, message })
+            }
+            (State::AwaitPubRec, Some(message)) => {
+                Some(InFlight::Publish { id, qos: Qos::ExactlyOnce, message })
+            }
+            (State::AwaitPubComp, _) => Some(InFlight::PubRel { id }),
+            _ => None,
+        }
+    }
+}
+
 /// The identifiers in use, one bit each; made only while something older than a whole round of
 /// identifiers is unfinished.
 type IdBits = [u64; 1024];
@@ -133,15 +149,49 @@ impl<M> Outgoing<M> {
     /// For QoS 0, which has no flow: the caller's bug.
     #[inline]
     pub fn begin(&mut self, qos: Qos, message: M) -> Option<PacketId> {
+        let id = self.next_id()?; // [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT3-4.3.2-1] [MQTT3-4.3.3-1]
+        self.begin_as(id, qos, message);
+        Some(id)
+    }
+
+    /// The next identifier that no message in flight uses, without a flow: for what shares the
+    /// identifiers with messages (SUBSCRIBE, UNSUBSCRIBE), or to be given to
+    /// [`Outgoing::begin_as`]. The next call gives another one. `None` when all 65,535 are in
+    /// flight.
+    #[inline]
+    pub fn next_id(&mut self) -> Option<PacketId> {
+        if u32::from(self.unfinished) == IDS {
+            return None;
+        }
+        match self.entries.front() {
+            Some(oldest) if self.age(oldest.seq) + 1 >= IDS => Some(self.next_id_among_old()),
+            // Everything in flight is younger than a round: the next identifier is free.
+            _ => Some(self.advance()),
+        }
+    }
+
+    /// As [`Outgoing::begin`], with the identifier that [`Outgoing::next_id`] gave last.
+    ///
+    /// # Panics
+    /// For another identifier, and for QoS 0, which has no flow: the caller's bugs.
+    #[inline]
+    pub fn begin_as(&mut self, id: PacketId, qos: Qos, message: M) {
+        assert!(id.get() == self.id_last, "not the identifier that was given last");
         let state = match qos {
             Qos::AtLeastOnce => State::AwaitPubAck,
             Qos::ExactlyOnce => State::AwaitPubRec,
             Qos::AtMostOnce => panic!("QoS 0 has no packet identifier"),
         };
-        let id = self.take_id()?; // [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT3-4.3.2-1] [MQTT3-4.3.3-1]
         self.entries.push_back(Entry { seq: self.seq_last, id, state, message: Some(message) });
         self.unfinished += 1;
-        Some(id)
+        if let Some(in_use) = &mut self.in_use {
+            set_bit(in_use, id);
+        }
+    }
+
+    /// The unfinished flow of an identifier.
+    pub fn get(&self, id: PacketId) -> Option<InFlight<'_, M>> {
+        self.entries[self.find(id)?].in_flight()
     }
 
     /// PUBACK: the QoS 1 flow is over, and the message is given back.
@@ -199,16 +249,7 @@ impl<M> Outgoing<M> {
     /// resumed connection sends again, with the original identifiers.
     pub fn iter(&self) -> impl Iterator<Item = InFlight<'_, M>> {
         // [MQTT-4.4.0-1] [MQTT-4.6.0-1] [MQTT3-4.4.0-1] [MQTT3-4.6.0-1]
-        self.entries.iter().filter_map(|entry| match (entry.state, &entry.message) {
-            (State::AwaitPubAck, Some(message)) => {
-                Some(InFlight::Publish { id: entry.id, qos: Qos::AtLeastOnce, message })
-            }
-            (State::AwaitPubRec, Some(message)) => {
-                Some(InFlight::Publish { id: entry.id, qos: Qos::ExactlyOnce, message })
-            }
-            (State::AwaitPubComp, _) => Some(InFlight::PubRel { id: entry.id }),
-            _ => None,
-        })
+        self.entries.iter().filter_map(Entry::in_flight)
     }
 
     /// The session ends: gives everything back in send order and forgets it, also when the
@@ -232,43 +273,24 @@ impl<M> Outgoing<M> {
         self.entries.shrink_to_fit();
     }
 
-    /// The next identifier that nothing in flight uses. None when there is none.
-    #[inline]
-    fn take_id(&mut self) -> Option<PacketId> {
-        if u32::from(self.unfinished) == IDS {
-            return None;
-        }
-        let id = match self.entries.front() {
-            // Everything in flight is younger than a round: the next identifier is free.
-            Some(oldest) if self.age(oldest.seq) + 1 < IDS => self.advance(),
-            None => self.advance(),
-            Some(_) => return Some(self.take_id_among_old()),
-        };
-        if let Some(in_use) = &mut self.in_use {
-            set_bit(in_use, id);
-        }
-        Some(id)
-    }
-
-    /// As `take_id`, where something is unfinished for a whole round of identifiers.
+    /// As `next_id`, where something is unfinished for a whole round of identifiers.
     #[cold]
-    fn take_id_among_old(&mut self) -> PacketId {
+    fn next_id_among_old(&mut self) -> PacketId {
         let entries = &self.entries;
-        let mut in_use = self.in_use.take().unwrap_or_else(|| {
+        let in_use = self.in_use.take().unwrap_or_else(|| {
             let mut bits: Box<IdBits> = Box::new([0; 1024]);
             for entry in entries.iter().filter(|entry| entry.state != State::Finished) {
                 set_bit(&mut bits, entry.id);
             }
             bits
         });
-        // Ends: take_id made sure that at least one identifier is free.
+        // Ends: next_id made sure that at least one identifier is free.
         let id = loop {
             let id = self.advance();
             if !has_bit(&in_use, id) {
                 break id;
             }
         };
-        set_bit(&mut in_use, id);
         self.in_use = Some(in_use);
         id
     }

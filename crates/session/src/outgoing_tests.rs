@@ -176,6 +176,27 @@ fn many_stuck_messages_stay_known_for_many_rounds() {
 }
 
 #[test]
+fn an_identifier_can_be_taken_without_a_flow() {
+    let mut outgoing = Outgoing::new();
+    assert_eq!(outgoing.begin(Qos::AtLeastOnce, 1), Some(id(1)));
+    assert_eq!(outgoing.next_id(), Some(id(2)));
+    assert_eq!(outgoing.next_id(), Some(id(3)));
+    outgoing.begin_as(id(3), Qos::ExactlyOnce, 3);
+    assert_eq!(outgoing.begin(Qos::AtLeastOnce, 4), Some(id(4)));
+    assert_eq!(outgoing.get(id(2)), None);
+    let expected = InFlight::Publish { id: id(3), qos: Qos::ExactlyOnce, message: &3 };
+    assert_eq!(outgoing.get(id(3)), Some(expected));
+    assert_eq!(outgoing.puback(id(2)), Err(UnknownPacketId));
+    assert_eq!(outgoing.puback(id(4)), Ok(4));
+    assert_eq!(outgoing.puback(id(1)), Ok(1));
+    assert_eq!(ids(&outgoing), [3]);
+    for _ in 0..200_000 {
+        assert_ne!(outgoing.next_id(), Some(id(3)));
+    }
+    assert_eq!(outgoing.pubrec(id(3), ReasonCode::Success), PubRec::Release(Some(3)));
+}
+
+#[test]
 fn ages_are_clamped_before_they_wrap() {
     let mut outgoing = Outgoing::new();
     let stuck = outgoing.begin(Qos::AtLeastOnce, 1).unwrap();
