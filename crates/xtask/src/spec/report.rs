@@ -1,0 +1,68 @@
+//! The coverage in words: on the terminal and as a page of the documentation.
+//!
+//! Owns the layout only.
+
+use super::Row;
+
+/// The page that `--markdown` writes.
+pub(super) const MARKDOWN: &str = "docs/spec-coverage.md";
+
+/// Places shown per statement and side.
+const PLACES_MAX: usize = 3;
+/// Characters of a statement shown for an open one.
+const TEXT_MAX: usize = 110;
+
+/// One line a statement; open ones with their words.
+pub(super) fn print(rows: &[Row<'_>], uncovered_only: bool) {
+    for row in rows {
+        let open = !row.is_covered() && row.excuse.is_none();
+        if uncovered_only && !open {
+            continue;
+        }
+        println!("{:<17} {}", row.statement.tag, state(row));
+        if open {
+            let text: String = row.statement.text.chars().take(TEXT_MAX).collect();
+            println!("{:<17} \"{text}\"", "");
+        }
+    }
+}
+
+fn state(row: &Row<'_>) -> String {
+    if !row.is_covered()
+        && let Some(reason) = row.excuse
+    {
+        return format!("excused: {reason}");
+    }
+    format!("{} -> {}", places(&row.places.code, "NO CODE"), places(&row.places.tests, "NO TEST"))
+}
+
+fn places(places: &[String], none: &str) -> String {
+    let shown = places.iter().take(PLACES_MAX).map(String::as_str).collect::<Vec<_>>().join(" ");
+    match places.len() {
+        0 => none.to_owned(),
+        n if n > PLACES_MAX => format!("{shown} +{}", n - PLACES_MAX),
+        _ => shown,
+    }
+}
+
+/// The whole table as a page.
+pub(super) fn markdown(rows: &[Row<'_>]) -> String {
+    let mut page = String::from(
+        "# Normative statements, code and tests\n\n\
+         Written by `cargo xtask spec --markdown`; do not edit. The statements' words are in\n\
+         `spec/mqtt5-normative.tsv` and `spec/mqtt311-normative.tsv`.\n\n\
+         | statement | code | test |\n|---|---|---|\n",
+    );
+    for row in rows {
+        let tag = &row.statement.tag;
+        let line = match row.excuse {
+            Some(reason) if !row.is_covered() => format!("| {tag} | excused: {reason} | |\n"),
+            _ => {
+                let (code, tests) = (&row.places.code, &row.places.tests);
+                format!("| {tag} | {} | {} |\n", places(code, "-"), places(tests, "-"))
+            }
+        };
+        page.push_str(&line);
+    }
+    page
+}
