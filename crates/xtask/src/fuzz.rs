@@ -105,17 +105,21 @@ impl<'a> Target<'a> {
 
     /// Replays the corpus, then searches for `secs` seconds.
     fn run(&self, secs: u64) -> Result {
-        let prefix = format!("-artifact_prefix={}/", self.failures.display());
-        shell(&self.program)
+        let log = self.failures.join("log.txt");
+        let result = shell(&self.program)
             .args([format!("-max_total_time={secs}"), format!("-max_len={}", self.length_max)])
             .args(["-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0"])
-            .args([prefix])
+            .args([format!("-artifact_prefix={}/", self.failures.display())])
             .args([&self.found, &self.committed])
-            .run_at_most(Duration::from_secs(secs + 60))
-            .map_err(|error| {
-                format!("target {}: {error}; the input is in {:?}", self.name, self.failures)
-            })?;
-        println!("fuzz: {} ran for {secs} s without a finding", self.name);
+            .output_to(&log)?
+            .run_at_most(Duration::from_secs(secs + 60));
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        if let Err(error) = result {
+            return Err(format!("{said}\ntarget {}: {error}", self.name));
+        }
+        let runs =
+            said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+        println!("fuzz: {}: {} runs, no finding", self.name, runs.unwrap_or("?").trim());
         Ok(())
     }
 

@@ -37,7 +37,7 @@ const COMMANDS: &[(&str, &str, Command)] = &[
     ("ci", "the structural part: fmt, clippy, dag, tidy, spec, tests of the crates", suite::ci),
     ("spec", "[--uncovered] [--markdown] [--ratchet]  statement -> code -> test", spec::command),
     ("dag", "the dependency edges between the crates, against the allowed ones", dag::command),
-    ("tidy", "sizes, names, headers, bans, licences", tidy::command),
+    ("tidy", "[--wrap]  sizes, names, headers, bans, licences", tidy::command),
     (
         "bench",
         "[--secs N] [--rounds N] [--scenarios a,b] [--only a,b] [--shards N] [--no-write]",

@@ -113,12 +113,23 @@ impl Shell {
         self.command.status().is_ok_and(|status| status.success())
     }
 
-    /// Starts it in a process group of its own with its output in `log`, to be ended by dropping.
-    pub(crate) fn start(mut self, log: &Path) -> Result<Running> {
-        self.show();
+    /// Writes all output to the file `log` instead of the terminal.
+    pub(crate) fn output_to(mut self, log: &Path) -> Result<Self> {
         let file = std::fs::File::create(log).map_err(|error| format!("{log:?}: {error}"))?;
         let copy = file.try_clone().map_err(|error| format!("{log:?}: {error}"))?;
-        self.command.stdout(file).stderr(copy).process_group(0);
+        self.command.stdout(file).stderr(copy);
+        Ok(self)
+    }
+
+    /// Starts it in a process group of its own with its output in `log`, to be ended by dropping.
+    pub(crate) fn start(self, log: &Path) -> Result<Running> {
+        self.show();
+        let mut started = self.output_to(log)?;
+        started.command.process_group(0);
+        started.spawn()
+    }
+
+    fn spawn(mut self) -> Result<Running> {
         let child = self
             .command
             .spawn()

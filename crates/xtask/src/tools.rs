@@ -76,5 +76,6 @@ pub(crate) fn node_modules(folder: &Path) -> Result {
 fn apt(words: &[&str]) -> Result {
     let is_root = shell("id").args(["-u"]).quiet().output()?.trim() == "0";
     let call = if is_root { shell("apt-get") } else { shell("sudo").args(["-n", "apt-get"]) };
-    call.args(words).env("DEBIAN_FRONTEND", "noninteractive").run()
+    // RUNLEVEL: a package that brings a daemon must not start it.
+    call.args(words).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").run()
 }

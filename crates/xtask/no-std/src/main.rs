@@ -8,10 +8,14 @@
 
 use core::panic::PanicInfo;
 
-use martlet_proto::{Framing, Packet, Put, Sender, SliceBuf, Version, decode, frame};
+use martlet_proto::{Framing, Sender, SliceBuf, Version, decode, frame};
 
 /// A PUBLISH with QoS 1, topic `a/b`, packet identifier 10, payload `hi`, for MQTT 3.1.1.
 const PUBLISH: [u8; 11] = [0x32, 9, 0, 3, b'a', b'/', b'b', 0, 10, b'h', b'i'];
+
+// SAFETY: nothing is declared; the C library brings the program's entry and `memcpy`.
+#[link(name = "c")]
+unsafe extern "C" {}
 
 /// What the C library calls.
 // SAFETY: the only symbol of this name in the program.

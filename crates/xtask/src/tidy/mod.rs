@@ -9,6 +9,7 @@ mod licences;
 mod sizes;
 mod unsafe_code;
 mod words;
+mod wrap;
 
 use crate::Result;
 use crate::args::Args;
@@ -28,8 +29,14 @@ struct RustFile {
 type Findings = Vec<String>;
 
 /// `cargo xtask tidy`.
-pub(crate) fn command(project: &Project, args: Args) -> Result {
+///
+/// `--wrap` first flows the comments that are wider than a line may be.
+pub(crate) fn command(project: &Project, mut args: Args) -> Result {
+    let is_to_wrap = args.flag("--wrap");
     args.end()?;
+    if is_to_wrap {
+        wrap::command(project)?;
+    }
     check(project)
 }
 

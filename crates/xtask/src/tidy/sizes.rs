@@ -12,7 +12,7 @@ const FILE_LINES_GOAL: usize = 500;
 /// A function from `fn` to its closing brace.
 const FUNCTION_LINES_MAX: usize = 70;
 /// Characters in a line.
-const LINE_WIDTH_MAX: usize = 100;
+pub(super) const LINE_WIDTH_MAX: usize = 100;
 
 /// Compares every file with the limits.
 pub(super) fn check(rust: &[RustFile], allowed: &mut Allowances) -> Findings {
