@@ -6,6 +6,7 @@
 mod allow;
 mod dependencies;
 mod licences;
+mod paths;
 mod sizes;
 mod unsafe_code;
 mod words;
@@ -52,6 +53,7 @@ pub(crate) fn check(project: &Project) -> Result {
     findings.extend(dependencies::check_bans(project)?);
     findings.extend(dependencies::check_list(project)?);
     findings.extend(licences::check(project)?);
+    findings.extend(paths::check(project)?);
     findings.extend(allowed.unused());
     if findings.is_empty() {
         println!("tidy: {} Rust files, nothing found", rust.len());
