@@ -4,12 +4,14 @@
 //! An exact filter is found by one hash of the topic. Filters with wildcards are in a trie whose walk follows only levels
 //! that match, so routing does not cost more when more subscriptions exist that do not match.
 
+pub(crate) mod directory;
 pub(crate) mod hash;
 pub(crate) mod level;
 mod subscribers;
 pub(crate) mod trie;
 
-use hash::{Directory, NONE, Seed, reserve_one, text_bytes};
+use directory::Directory;
+use hash::{NONE, Seed, reserve_one, text_bytes};
 use level::is_wildcard;
 use subscribers::Subscribers;
 use trie::Trie;

@@ -7,7 +7,8 @@
 mod order;
 mod seek;
 
-use crate::index::hash::{Directory, NONE, Seed, reserve_one, text_bytes};
+use crate::index::directory::Directory;
+use crate::index::hash::{NONE, Seed, reserve_one, text_bytes};
 use crate::index::level::is_wildcard;
 use order::{Order, Position, compare};
 use seek::{Verdict, judge, literal_prefix};

@@ -12,5 +12,7 @@
 extern crate alloc;
 
 pub mod alias;
+pub mod client;
 pub mod incoming;
 pub mod outgoing;
+pub mod server;

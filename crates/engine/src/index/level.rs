@@ -7,7 +7,7 @@ use super::hash::Seed;
 /// of a longer one it holds a hash and the length, and the text has to be compared as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Level {
-    /// Short: up to 8 bytes of the text. Long: the hash in the upper half; the lower half is free for the node's use.
+    /// Short: up to 8 bytes of the text. Long: the hash in the upper half; a node keeps where the text is in the lower one.
     pub(super) low: u64,
     /// The length (short) or a kind in the upper 8 bits; the rest of the text or of the length below.
     pub(super) high: u32,
@@ -51,6 +51,12 @@ impl Level {
         }
     }
 
+    /// Packs a level of a filter other than `#`.
+    #[inline]
+    pub(super) fn of_filter(seed: &Seed, level: &[u8]) -> Level {
+        if level == b"+" { Level::PLUS } else { Level::pack(seed, level) }
+    }
+
     /// Whether the text is not held whole.
     #[inline]
     pub(super) fn is_long(self) -> bool {
@@ -63,11 +69,11 @@ impl Level {
         self.high == Level::PLUS.high
     }
 
-    /// The hash of the edge from the node `parent` to this level.
+    /// The hash of the path that ends with this level, from the hash of the path before it.
     #[inline]
-    pub(super) fn edge_hash(self, seed: &Seed, parent: u32) -> u64 {
+    pub(super) fn path(self, seed: &Seed, parent: u64) -> u64 {
         let low = if self.is_long() { self.low >> 32 } else { self.low };
-        seed.words(low, u64::from(self.high) << 32 | u64::from(parent))
+        seed.words(low ^ parent, u64::from(self.high))
     }
 }
 

@@ -1,15 +1,17 @@
 //! Owns the trie of wildcard filters: which of them match a topic. Each filter stands for a `u32` that its owner chose.
 //! Must not know subscribers, shards or exact filters.
 //!
-//! All edges are in one hash table keyed by (parent, level), so a node costs 32 bytes however many children it has.
-//! A node is visited at most once a walk, and no walk or change recurses, whatever the number of levels.
+//! All nodes are in one table keyed by the hash of their path, and tell by (parent, level) which one they are: a node costs
+//! 32 bytes however many children it has, and the processor can look for a level before the one above it has arrived
+//! from memory. A node is visited at most once a walk, and no walk or change recurses, whatever the number of levels.
 
-use hashbrown::HashTable;
-
+use super::directory::Directory;
 use super::hash::{NONE, Seed, reserve_one, text_bytes};
 use super::level::{Level, split};
 
 const ROOT: u32 = 0;
+/// The hash of the path to the root.
+const ROOT_PATH: u64 = 0;
 
 /// One level of one or more filters; 32 bytes.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +52,8 @@ pub(crate) struct Trie {
     seed: Seed,
     nodes: Vec<Node>,
     free_node: u32,
-    edges: HashTable<u32>,
+    /// The nodes of literal levels, by the hash of their path.
+    literals: Directory,
     /// Texts of the levels that a node does not hold whole.
     long: Vec<LongText>,
     free_long: u32,
@@ -71,7 +74,7 @@ impl Trie {
             seed,
             nodes: Vec::new(),
             free_node: NONE,
-            edges: HashTable::new(),
+            literals: Directory::default(),
             long: Vec::new(),
             free_long: NONE,
             long_bytes: 0,
@@ -87,7 +90,7 @@ impl Trie {
     /// Bytes on the heap, capacity included.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.nodes.capacity() * size_of::<Node>()
-            + self.edges.allocation_size()
+            + self.literals.heap_bytes()
             + self.long.capacity() * size_of::<LongText>()
             + self.long_bytes
     }
@@ -118,33 +121,36 @@ impl Trie {
         }
         let mut frontiers = (Frontier::new(), Frontier::new());
         let (mut active, mut next) = (&mut frontiers.0, &mut frontiers.1);
-        active.push(ROOT);
+        active.push(Reached { node: ROOT, path: ROOT_PATH });
         let mut rest = topic.as_bytes();
         loop {
             let (text, tail) = split(rest);
             // [MQTT-4.7.3-4] [MQTT3-4.7.3-4] levels are compared byte for byte.
             let level = Level::pack(&self.seed, text);
             next.clear();
-            let mut reach = |id: u32| {
+            let mut reach = |id: u32, path: u64| {
                 let node = &self.nodes[id as usize];
                 if node.multi != NONE {
                     emit(node.multi); // `#` stands for the parent level as well
                 }
-                match tail {
-                    Some(_) if node.plus != NONE || node.literals != 0 => next.push(id),
-                    None if node.here != NONE => emit(node.here),
-                    _ => {}
+                if tail.is_some() {
+                    if node.plus != NONE || node.literals != 0 {
+                        next.push(Reached { node: id, path });
+                    }
+                } else if node.here != NONE {
+                    emit(node.here);
                 }
             };
-            active.for_each(|id| {
+            active.for_each(|Reached { node: id, path }| {
                 let node = &self.nodes[id as usize];
                 if node.plus != NONE && plus_matches {
-                    reach(node.plus);
+                    reach(node.plus, Level::PLUS.path(&self.seed, path));
                 }
-                if node.literals != 0
-                    && let Some(child) = self.child(id, level, text)
-                {
-                    reach(child);
+                if node.literals != 0 {
+                    let path = level.path(&self.seed, path);
+                    if let Some(child) = self.child(id, path, level, text) {
+                        reach(child, path);
+                    }
                 }
             });
             let Some(tail) = tail else { return };
@@ -168,15 +174,20 @@ impl Trie {
         if self.filters == 0 {
             return None;
         }
-        let mut node = ROOT;
+        let (mut node, mut path) = (ROOT, ROOT_PATH);
         let mut rest = filter.as_bytes();
         loop {
             let (text, tail) = split(rest);
-            match text {
-                b"#" => return Some(Place { node, multi: true }),
-                b"+" => node = Some(self.nodes[node as usize].plus).filter(|&id| id != NONE)?,
-                _ => node = self.child(node, Level::pack(&self.seed, text), text)?,
+            if text == b"#" {
+                return Some(Place { node, multi: true });
             }
+            let level = Level::of_filter(&self.seed, text);
+            path = level.path(&self.seed, path);
+            node = if level.is_plus() {
+                Some(self.nodes[node as usize].plus).filter(|&plus| plus != NONE)?
+            } else {
+                self.child(node, path, level, text)?
+            };
             match tail {
                 None => return Some(Place { node, multi: false }),
                 Some(tail) => rest = tail,
@@ -189,18 +200,21 @@ impl Trie {
         if self.nodes.is_empty() {
             self.nodes.push(Node::new(NONE, Level::PLUS));
         }
-        let mut node = ROOT;
+        let (mut node, mut path) = (ROOT, ROOT_PATH);
         let mut rest = filter.as_bytes();
         loop {
             let (text, tail) = split(rest);
-            match text {
-                b"#" => {
-                    debug_assert!(tail.is_none(), "a filter is checked before it is stored");
-                    return Place { node, multi: true };
-                }
-                b"+" => node = self.ensure_plus(node),
-                _ => node = self.ensure_child(node, text),
+            if text == b"#" {
+                debug_assert!(tail.is_none(), "a filter is checked before it is stored");
+                return Place { node, multi: true };
             }
+            let level = Level::of_filter(&self.seed, text);
+            path = level.path(&self.seed, path);
+            node = if level.is_plus() {
+                self.ensure_plus(node)
+            } else {
+                self.ensure_child(node, path, level, text)
+            };
             match tail {
                 None => return Place { node, multi: false },
                 Some(tail) => rest = tail,
@@ -235,22 +249,20 @@ impl Trie {
             *self = Self::new(self.seed.clone());
             return;
         }
-        let mut id = place.node;
-        while id != ROOT && self.nodes[id as usize].is_unused() {
-            id = self.unlink(id);
+        if self.nodes[place.node as usize].is_unused() {
+            self.unlink_unused(place.node);
         }
     }
 
     #[inline]
-    fn child(&self, parent: u32, level: Level, text: &[u8]) -> Option<u32> {
-        let found = self.edges.find(level.edge_hash(&self.seed, parent), |&child| {
+    fn child(&self, parent: u32, path: u64, level: Level, text: &[u8]) -> Option<u32> {
+        self.literals.find(path, |child| {
             let node = &self.nodes[child as usize];
             node.parent == parent
                 && node.level.high == level.high
                 && (node.level.low == level.low
                     || (level.is_long() && self.is_long_text(node.level, level, text)))
-        });
-        found.copied()
+        })
     }
 
     #[cold]
@@ -269,9 +281,8 @@ impl Trie {
         id
     }
 
-    fn ensure_child(&mut self, parent: u32, text: &[u8]) -> u32 {
-        let mut level = Level::pack(&self.seed, text);
-        if let Some(child) = self.child(parent, level, text) {
+    fn ensure_child(&mut self, parent: u32, path: u64, mut level: Level, text: &[u8]) -> u32 {
+        if let Some(child) = self.child(parent, path, level, text) {
             return child;
         }
         if level.is_long() {
@@ -279,23 +290,38 @@ impl Trie {
         }
         let id = self.take_node(Node::new(parent, level));
         self.nodes[parent as usize].literals += 1;
-        let (seed, nodes) = (&self.seed, &self.nodes);
-        self.edges.insert_unique(level.edge_hash(seed, parent), id, |&id| {
-            let node = &nodes[id as usize];
-            node.level.edge_hash(seed, node.parent)
-        });
+        self.literals.insert(path, id);
         id
     }
 
-    /// Takes a node out of its parent, frees it, and names the parent.
-    fn unlink(&mut self, id: u32) -> u32 {
+    /// Frees a node that nothing needs, and those above it that nothing needs then.
+    fn unlink_unused(&mut self, node: u32) {
+        let mut trail = Vec::new();
+        let mut id = node;
+        while id != ROOT {
+            trail.push((id, 0));
+            id = self.nodes[id as usize].parent;
+        }
+        let mut path = ROOT_PATH;
+        for (id, path_to) in trail.iter_mut().rev() {
+            path = self.nodes[*id as usize].level.path(&self.seed, path);
+            *path_to = path;
+        }
+        for (id, path) in trail {
+            if !self.nodes[id as usize].is_unused() {
+                return;
+            }
+            self.unlink(id, path);
+        }
+    }
+
+    /// Takes a node out of its parent and frees it.
+    fn unlink(&mut self, id: u32, path: u64) {
         let Node { level, parent, .. } = self.nodes[id as usize];
         if level.is_plus() {
             self.nodes[parent as usize].plus = NONE;
         } else {
-            let hash = level.edge_hash(&self.seed, parent);
-            let edge = self.edges.find_entry(hash, |&child| child == id);
-            edge.expect("a literal node has an edge").remove();
+            self.literals.remove(path, id);
             self.nodes[parent as usize].literals -= 1;
             if level.is_long() {
                 self.free_long(level.low as u32);
@@ -303,7 +329,6 @@ impl Trie {
         }
         self.nodes[id as usize] = Node::new(self.free_node, Level::PLUS);
         self.free_node = id;
-        parent
     }
 
     fn take_node(&mut self, node: Node) -> u32 {
@@ -345,28 +370,36 @@ impl Trie {
     }
 }
 
+/// A node that a walk has reached.
+#[derive(Clone, Copy)]
+struct Reached {
+    node: u32,
+    path: u64,
+}
+
 /// The nodes that a walk has reached on one level. Few in practice, so the first ones need no allocation.
 struct Frontier {
-    inline: [u32; Frontier::INLINE],
+    inline: [Reached; Frontier::INLINE],
     len: usize,
-    spilled: Vec<u32>,
+    spilled: Vec<Reached>,
 }
 
 impl Frontier {
-    const INLINE: usize = 16;
+    const INLINE: usize = 8;
 
     #[inline]
     fn new() -> Self {
-        Self { inline: [0; Self::INLINE], len: 0, spilled: Vec::new() }
+        let unused = Reached { node: ROOT, path: ROOT_PATH };
+        Self { inline: [unused; Self::INLINE], len: 0, spilled: Vec::new() }
     }
 
     #[inline]
-    fn push(&mut self, node: u32) {
+    fn push(&mut self, reached: Reached) {
         if let Some(cell) = self.inline.get_mut(self.len) {
-            *cell = node;
+            *cell = reached;
             self.len += 1;
         } else {
-            self.spilled.push(node);
+            self.spilled.push(reached);
         }
     }
 
@@ -382,7 +415,12 @@ impl Frontier {
     }
 
     #[inline]
-    fn for_each(&self, f: impl FnMut(u32)) {
-        self.inline[..self.len].iter().chain(&self.spilled).copied().for_each(f);
+    fn for_each(&self, mut f: impl FnMut(Reached)) {
+        for &reached in &self.inline[..self.len] {
+            f(reached);
+        }
+        for &reached in &self.spilled {
+            f(reached);
+        }
     }
 }

@@ -1,0 +1,129 @@
+//! What a shard is told at its birth: identity, seed and limits. Must not know where the values come
+//! from (configuration files are another crate's).
+
+use crate::ids::ShardId;
+
+/// Everything a shard has to know about its surroundings.
+#[derive(Debug, Clone)]
+pub struct ShardConfig {
+    /// This shard.
+    pub shard: ShardId,
+    /// How many shards there are; 1 to [`crate::SHARDS_MAX`].
+    pub shards: u16,
+    /// Source of all that looks random: hashes and assigned client identifiers. All shards of a broker
+    /// share one seed.
+    pub seed: u64,
+    /// The bounds.
+    pub limits: Limits,
+    /// Who judges a CONNECT.
+    pub auth: AuthMode,
+    /// How often `$SYS` topics are published, in milliseconds; 0 turns them off.
+    pub sys_interval_ms: u64,
+    /// Name and version for `$SYS/broker/version`.
+    pub version: String,
+}
+
+impl ShardConfig {
+    /// The built-in defaults for one shard of `shards`.
+    #[must_use]
+    pub fn new(shard: ShardId, shards: u16, seed: u64) -> Self {
+        Self {
+            shard,
+            shards,
+            seed,
+            limits: Limits::default(),
+            auth: AuthMode::AllowAnonymous,
+            sys_interval_ms: 10_000,
+            version: concat!("martlet version ", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// Who judges a CONNECT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Everybody is let in; an authentication method is refused with 0x8C.
+    AllowAnonymous,
+    /// Every CONNECT and AUTH goes out as an [`crate::AuthRequest`] and waits for its verdict.
+    Port,
+}
+
+/// Bounds of what peers can make a shard hold or do. Each is per shard unless it says otherwise.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest packet taken from a client, in bytes, announced to v5 clients. 16 MiB: fifty times the
+    /// largest payload habitual in the field, and one client cannot hold more than that unparsed.
+    pub packet_size_max: u32,
+    /// Unfinished QoS 2 exchanges taken from one client; announced to v5 clients as Receive Maximum.
+    pub receive_max: u16,
+    /// Topic aliases a client may set up on one connection, announced as Topic Alias Maximum.
+    pub topic_alias_max: u16,
+    /// QoS 1 and 2 messages in flight to one client, whatever larger Receive Maximum it allows.
+    pub in_flight_max: u16,
+    /// Messages waiting in one session's queue. Enough for a day of one message a second.
+    pub queue_messages_max: usize,
+    /// Bytes waiting in one session's queue.
+    pub queue_bytes_max: usize,
+    /// Bytes waiting in all session queues of the shard.
+    pub queues_bytes_max: usize,
+    /// Unsent bytes of one connection beyond which QoS 0 messages to it are dropped. A burst that fits
+    /// here is delivered whole, however slow the client reads.
+    pub outbox_bytes_max: usize,
+    /// Unsent bytes of all connections of the shard; beyond it each may only hold `outbox_low_bytes`.
+    pub outboxes_bytes_max: usize,
+    /// Unsent bytes below which a connection is fed from its queue and its retained replays, and is read
+    /// again after a pause.
+    pub outbox_low_bytes: usize,
+    /// Unsent bytes (mostly acknowledgements the client does not read) at which it is not read any more.
+    pub outbox_pause_bytes: usize,
+    /// Subscriptions of one session.
+    pub subscriptions_max: usize,
+    /// Levels of a topic name or filter; deeper ones are refused.
+    pub topic_levels_max: usize,
+    /// Sessions, connected or not.
+    pub sessions_max: usize,
+    /// Retained messages whose home is the shard.
+    pub retained_messages_max: usize,
+    /// Bytes of retained messages whose home is the shard.
+    pub retained_bytes_max: usize,
+    /// Longest session expiry interval granted, in seconds; `u32::MAX` grants "never".
+    pub session_expiry_max_s: u32,
+    /// Longest keep alive granted, in seconds: v5 clients that ask for more, or for none, are told this as
+    /// Server Keep Alive. 0 grants everything.
+    pub keep_alive_max_s: u16,
+    /// Milliseconds within which a new connection must have sent its whole CONNECT.
+    pub connect_timeout_ms: u64,
+    /// Entries of the retained store visited for one client per turn.
+    pub replay_budget: usize,
+    /// Longest client identifier in bytes.
+    pub client_id_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1 << 20;
+        Self {
+            packet_size_max: 16 * MIB as u32,
+            receive_max: 1024,
+            topic_alias_max: 64,
+            in_flight_max: 1024,
+            queue_messages_max: 100_000,
+            queue_bytes_max: 64 * MIB,
+            queues_bytes_max: 1024 * MIB,
+            outbox_bytes_max: 16 * MIB,
+            outboxes_bytes_max: 1024 * MIB,
+            outbox_low_bytes: 64 * 1024,
+            outbox_pause_bytes: 256 * 1024,
+            subscriptions_max: 1_000_000,
+            topic_levels_max: 128,
+            sessions_max: 10_000_000,
+            retained_messages_max: 10_000_000,
+            retained_bytes_max: 1024 * MIB,
+            session_expiry_max_s: u32::MAX,
+            keep_alive_max_s: 0,
+            connect_timeout_ms: 10_000,
+            replay_budget: 256,
+            client_id_bytes_max: 1024,
+        }
+    }
+}

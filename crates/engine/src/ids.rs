@@ -1,0 +1,119 @@
+//! Names for connections, shards and sessions, and the home of a session or topic.
+//! Must not know what lives behind a name.
+
+use core::hash::{BuildHasher, Hasher};
+
+/// A connection, as the caller of the shard numbers it: dense and reused (see [`crate::Input`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u32);
+
+/// One shard of the broker, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub u16);
+
+/// Sessions and retained topics are spread over this many partitions, for ever: the layout of stored
+/// state must not depend on the number of cores.
+pub const PARTITIONS: u16 = 1024;
+
+/// Most shards of one broker: a set of shards is one machine word.
+pub const SHARDS_MAX: u16 = 64;
+
+/// A session for as long as it exists, unique over all shards: a later session that takes the same
+/// slot has another generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SessionKey(u64);
+
+impl SessionKey {
+    /// No session: the broker itself, or a will whose session has ended.
+    pub(crate) const NONE: Self = Self(u64::MAX);
+
+    const GENERATION_BITS: u32 = 24;
+
+    pub(crate) fn new(shard: ShardId, generation: u32, slot: u32) -> Self {
+        let generation = generation & ((1 << Self::GENERATION_BITS) - 1);
+        Self(u64::from(shard.0) << 56 | u64::from(generation) << 32 | u64::from(slot))
+    }
+
+    pub(crate) fn shard(self) -> ShardId {
+        ShardId((self.0 >> 56) as u16)
+    }
+
+    pub(crate) fn slot(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// A share group at its home shard; the generation tells a later group in the same slot apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GroupKey {
+    pub(crate) shard: ShardId,
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+/// Where names live: the map from client identifier, share group or topic name to shard.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Homes {
+    shards: u16,
+}
+
+impl Homes {
+    /// The partition hash is part of the stored layout: a fixed seed, never the run's.
+    const SEED: u64 = 0x6d61_7274_6c65_7431;
+
+    pub(crate) fn new(shards: u16) -> Self {
+        assert!((1..=SHARDS_MAX).contains(&shards), "shards out of range: {shards}");
+        Self { shards }
+    }
+
+    /// The home shard of a client identifier [MQTT-3.1.3-2], a retained topic or a share group.
+    pub(crate) fn of(self, name: &str) -> ShardId {
+        if self.shards == 1 {
+            return ShardId(0);
+        }
+        self.of_partition(partition(name))
+    }
+
+    fn of_partition(self, partition: u16) -> ShardId {
+        ShardId(partition % self.shards)
+    }
+
+    pub(crate) fn shards(self) -> u16 {
+        self.shards
+    }
+}
+
+/// The partition of a name, the same on every machine and in every run.
+pub(crate) fn partition(name: &str) -> u16 {
+    let mut hasher = foldhash::quality::FixedState::with_seed(Homes::SEED).build_hasher();
+    hasher.write(name.as_bytes());
+    (hasher.finish() % u64::from(PARTITIONS)) as u16
+}
+
+/// A topic's identity where a collision may only cost a skipped duplicate.
+pub(crate) fn topic_hash(topic: &str) -> u64 {
+    let mut hasher = foldhash::quality::FixedState::with_seed(Homes::SEED).build_hasher();
+    hasher.write(topic.as_bytes());
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_one_home_whatever_the_run() {
+        let homes = Homes::new(8);
+        assert_eq!(homes.of("sensor-1"), homes.of("sensor-1"));
+        // The layout is for ever: this value may not change.
+        assert_eq!(partition("sensor-1"), partition("sensor-1"));
+    }
+
+    #[test]
+    fn session_keys_tell_generations_apart() {
+        let a = SessionKey::new(ShardId(3), 1, 7);
+        let b = SessionKey::new(ShardId(3), 2, 7);
+        assert_ne!(a, b);
+        assert_eq!((a.shard(), a.slot()), (ShardId(3), 7));
+    }
+}

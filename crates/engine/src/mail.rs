@@ -1,0 +1,202 @@
+//! What shards tell each other: one batch per destination and turn. Small messages are copied into the
+//! batch, large ones travel by reference. Must not know what the receiver does with an item.
+
+use std::sync::Arc;
+
+use martlet_proto::{ForwardProperties, Qos};
+
+use crate::delivery::SubscriptionIdList;
+use crate::ids::{GroupKey, SessionKey, ShardId};
+use crate::interest::InterestChange;
+use crate::message::{Message, PublishView};
+use crate::retained::Cursor;
+use crate::stats::Stats;
+
+/// A batch from one shard to another.
+#[derive(Debug)]
+pub struct Mail {
+    pub(crate) from: ShardId,
+    pub(crate) items: Vec<MailItem>,
+    /// Topic, properties and payload of the copied messages.
+    arena: Vec<u8>,
+    referenced_bytes: usize,
+}
+
+/// A message copied into the arena.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Copied {
+    start: u32,
+    topic_len: u16,
+    forward_len: u32,
+    payload_len: u32,
+    qos: Qos,
+    retain: bool,
+    expires_at_ms: u64,
+    origin: SessionKey,
+}
+
+/// One thing a shard tells another.
+#[derive(Debug)]
+pub(crate) enum MailItem {
+    /// A message the receiver may have subscribers for, copied.
+    Copied(Copied),
+    /// The same by reference.
+    Publish(Arc<Message>),
+    /// A retained message (or, with an empty payload, its removal) for the receiver's store.
+    Retain(Arc<Message>),
+    /// The sender's interest changed.
+    Interest(InterestChange),
+    /// The receiver's interest changes up to this version are in force at the sender.
+    InterestAck { version: u64 },
+    /// A question about share groups, to the home of the group.
+    Group(ToGroupHome),
+    /// An order to the home of a member.
+    Member(ToMemberHome),
+    /// A question about retained messages.
+    RetainedAsk(Box<RetainedAsk>),
+    /// The answer.
+    RetainedReply(Box<RetainedReply>),
+    /// The sender's figures, for the shard that publishes `$SYS`.
+    Stats(Box<Stats>),
+}
+
+/// What a member's home tells the home of its group.
+#[derive(Debug)]
+pub(crate) enum ToGroupHome {
+    /// A session subscribed.
+    Join {
+        filter: Box<str>,
+        member: SessionKey,
+        options: u8,
+        subscription_id: u32,
+        online: bool,
+        /// Answered with [`ToMemberHome::Joined`] when the interest is in force everywhere.
+        token: u64,
+    },
+    /// A session unsubscribed or ended.
+    Leave { filter: Box<str>, member: SessionKey },
+    /// A member's connection came or went.
+    Online { filter: Box<str>, member: SessionKey, online: bool },
+    /// A message that its member can no longer take.
+    Return { group: GroupKey, message: Arc<Message>, member: SessionKey },
+}
+
+/// What the home of a group tells a member's home.
+#[derive(Debug)]
+pub(crate) enum ToMemberHome {
+    /// The subscription is in force.
+    Joined { token: u64 },
+    /// A message for the member.
+    Deliver {
+        member: SessionKey,
+        group: GroupKey,
+        message: Arc<Message>,
+        options: u8,
+        ids: SubscriptionIdList,
+    },
+}
+
+/// Give me the next retained messages that match.
+#[derive(Debug)]
+pub(crate) struct RetainedAsk {
+    pub(crate) session: SessionKey,
+    pub(crate) replay: u32,
+    pub(crate) filter: Box<str>,
+    pub(crate) cursor: Cursor,
+}
+
+/// Here they are.
+#[derive(Debug)]
+pub(crate) struct RetainedReply {
+    pub(crate) session: SessionKey,
+    pub(crate) replay: u32,
+    pub(crate) cursor: Cursor,
+    pub(crate) done: bool,
+    pub(crate) messages: Vec<Arc<Message>>,
+}
+
+/// Payloads from this size on travel by reference: a copy costs more than the count.
+const COPIED_BYTES_MAX: usize = 4096;
+
+/// Where a batch is sealed early: positions in the arena are 32 bits wide.
+const ARENA_BYTES_MAX: usize = 1 << 30;
+
+impl Mail {
+    pub(crate) fn new(from: ShardId) -> Self {
+        Self { from, items: Vec::new(), arena: Vec::new(), referenced_bytes: 0 }
+    }
+
+    /// Who sent it.
+    #[must_use]
+    pub fn from(&self) -> ShardId {
+        self.from
+    }
+
+    /// What it holds of memory, for the bound of a mailbox.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.arena.len() + self.referenced_bytes + self.items.len() * size_of::<MailItem>()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, item: MailItem) {
+        self.items.push(item);
+    }
+
+    /// Adds a message: copied while that is cheaper than sharing it.
+    pub(crate) fn push_publish(&mut self, view: &mut PublishView<'_>) {
+        let shared = view.kept.is_some() || view.payload.len() > COPIED_BYTES_MAX;
+        if shared || self.arena.len() > ARENA_BYTES_MAX {
+            let message = view.keep();
+            self.referenced_bytes += message.bytes();
+            self.items.push(MailItem::Publish(message));
+            return;
+        }
+        let start = self.arena.len() as u32;
+        self.arena.extend_from_slice(view.topic.as_bytes());
+        view.forward.put(&mut self.arena);
+        self.arena.extend_from_slice(view.payload);
+        self.items.push(MailItem::Copied(Copied {
+            start,
+            topic_len: view.topic.len() as u16,
+            forward_len: view.forward.encoded_len() as u32,
+            payload_len: view.payload.len() as u32,
+            qos: view.qos,
+            retain: view.retain,
+            expires_at_ms: view.expires_at_ms,
+            origin: view.origin,
+        }));
+    }
+
+    /// Splits the batch into its items and the arena they point into.
+    pub(crate) fn open(self) -> (ShardId, Vec<MailItem>, Arena) {
+        (self.from, self.items, Arena { bytes: self.arena })
+    }
+}
+
+/// The bytes of the copied messages of one batch.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    bytes: Vec<u8>,
+}
+
+impl Arena {
+    pub(crate) fn view(&self, item: &Copied) -> PublishView<'_> {
+        let rest = &self.bytes[item.start as usize..];
+        let (topic, rest) = rest.split_at(usize::from(item.topic_len));
+        let (forward, rest) = rest.split_at(item.forward_len as usize);
+        PublishView {
+            topic: core::str::from_utf8(topic).expect("written from a topic name"),
+            forward: ForwardProperties::from_encoded(forward),
+            payload: &rest[..item.payload_len as usize],
+            qos: item.qos,
+            retain: item.retain,
+            expires_at_ms: item.expires_at_ms,
+            origin: item.origin,
+            kept: None,
+        }
+    }
+}

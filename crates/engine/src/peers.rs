@@ -1,0 +1,219 @@
+//! Connections and sessions together: who gets what bytes. Owns the outboxes, the queues' budget and
+//! the counters. Must not know routing: it is told which session gets which message on what terms.
+
+mod deliver;
+mod feed;
+mod send;
+
+pub(crate) use deliver::Delivered;
+
+use crate::config::Limits;
+use crate::conns::{Conn, Conns};
+use crate::ids::{ConnId, SessionKey, ShardId};
+use crate::log::LogEvent;
+use crate::outbox::OutboxPool;
+use crate::sessions::Sessions;
+use crate::stats::{Drop, Stats};
+use crate::time::Now;
+use crate::timers::Timers;
+
+/// The peers of a shard.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    pub(crate) conns: Conns,
+    pub(crate) sessions: Sessions,
+    pub(crate) limits: Limits,
+    pub(crate) stats: Stats,
+    pub(crate) timers: Timers,
+    pub(crate) log: Vec<LogEvent>,
+    /// Read once per input.
+    pub(crate) now: Now,
+    pool: OutboxPool,
+    dirty: Vec<ConnId>,
+    pause: Vec<ConnId>,
+    resume: Vec<ConnId>,
+    /// Unsent bytes of all connections, as of their last write.
+    outboxes_bytes: usize,
+    drops: DropLog,
+}
+
+/// Drops since the last log lines about them.
+#[derive(Debug, Default)]
+struct DropLog {
+    counts: [u64; Drop::ALL.len()],
+    last: [Option<Box<str>>; Drop::ALL.len()],
+    next_at_ms: u64,
+}
+
+/// Drops are told at most once in so many milliseconds: a flood of them must not become a flood of
+/// lines.
+const DROP_LOG_INTERVAL_MS: u64 = 1000;
+
+impl Peers {
+    pub(crate) fn new(shard: ShardId, seed: u64, limits: Limits) -> Self {
+        Self {
+            conns: Conns::default(),
+            sessions: Sessions::new(shard, seed),
+            limits,
+            stats: Stats::default(),
+            timers: Timers::default(),
+            log: Vec::new(),
+            now: Now::default(),
+            pool: OutboxPool::default(),
+            dirty: Vec::new(),
+            pause: Vec::new(),
+            resume: Vec::new(),
+            outboxes_bytes: 0,
+            drops: DropLog::default(),
+        }
+    }
+
+    /// Moves what this turn asks for into the caller's lists.
+    pub(crate) fn flush_into(&mut self, out: &mut crate::Outputs) {
+        for id in &self.dirty {
+            if let Some(conn) = self.conns.get_mut(*id) {
+                conn.dirty = false;
+            }
+        }
+        out.dirty.append(&mut self.dirty);
+        out.pause.append(&mut self.pause);
+        out.resume.append(&mut self.resume);
+        self.tell_drops();
+        out.log.append(&mut self.log);
+    }
+
+    /// Counts a drop and remembers whom it hit.
+    #[cold]
+    pub(crate) fn drop_message(&mut self, reason: Drop, session: Option<u32>) {
+        self.stats.drop(reason);
+        let i = reason as usize;
+        self.drops.counts[i] += 1;
+        if self.drops.last[i].is_none() {
+            let session = session.and_then(|slot| self.sessions.get(slot));
+            self.drops.last[i] = session.map(|session| session.client_id.clone());
+        }
+    }
+
+    fn tell_drops(&mut self) {
+        if self.now.mono_ms < self.drops.next_at_ms || self.drops.counts.iter().all(|c| *c == 0) {
+            return;
+        }
+        self.drops.next_at_ms = self.now.mono_ms + DROP_LOG_INTERVAL_MS;
+        for (i, reason) in Drop::ALL.into_iter().enumerate() {
+            let count = std::mem::take(&mut self.drops.counts[i]);
+            let client_id = self.drops.last[i].take();
+            if count > 0 {
+                self.log.push(LogEvent::Dropped { reason, count, client_id });
+            }
+        }
+    }
+
+    /// When drops that were counted have to be told.
+    pub(crate) fn drops_deadline_ms(&self) -> Option<u64> {
+        self.drops.counts.iter().any(|count| *count > 0).then_some(self.drops.next_at_ms)
+    }
+
+    /// The connection has bytes to send: it is written at the end of this turn.
+    #[inline]
+    pub(crate) fn mark_dirty(conn: &mut Conn, id: ConnId, dirty: &mut Vec<ConnId>) {
+        if !conn.dirty {
+            conn.dirty = true;
+            dirty.push(id);
+        }
+    }
+
+    /// The transport took `bytes` of the outbox. Returns the session to feed, if there is room now.
+    pub(crate) fn wrote(&mut self, id: ConnId, bytes: usize) -> Option<u32> {
+        let conn = self.conns.get_mut(id)?;
+        let outbox = conn.outbox.as_mut()?;
+        outbox.advance(bytes);
+        self.stats.bytes_sent += bytes as u64;
+        self.outboxes_bytes = self.outboxes_bytes.saturating_sub(bytes);
+        let left = outbox.len();
+        if left == 0
+            && let Some(outbox) = conn.outbox.take()
+        {
+            self.pool.give(outbox);
+        }
+        if left >= self.limits.outbox_low_bytes {
+            return None;
+        }
+        if conn.paused {
+            conn.paused = false;
+            self.resume.push(id);
+        }
+        conn.session
+    }
+
+    /// Whether some connection has bytes to send.
+    pub(crate) fn has_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Stops reading a connection that does not take its acknowledgements.
+    pub(crate) fn pause_if_full(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if !conn.paused && conn.outbox_len() >= self.limits.outbox_pause_bytes {
+            conn.paused = true;
+            self.pause.push(id);
+        }
+    }
+
+    /// Stops reading a connection until its verdict is there.
+    pub(crate) fn pause(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id)
+            && !conn.paused
+        {
+            conn.paused = true;
+            self.pause.push(id);
+        }
+    }
+
+    /// Reads a paused connection again.
+    pub(crate) fn resume(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id)
+            && conn.paused
+        {
+            conn.paused = false;
+            self.resume.push(id);
+        }
+    }
+
+    /// Removes a connection and what it had not sent.
+    pub(crate) fn remove_conn(&mut self, id: ConnId) -> Option<Box<Conn>> {
+        let conn = self.conns.remove(id)?;
+        self.outboxes_bytes = self.outboxes_bytes.saturating_sub(conn.outbox_len());
+        Some(conn)
+    }
+
+    /// The live session that `key` names.
+    pub(crate) fn slot_of(&self, key: SessionKey) -> Option<u32> {
+        self.sessions.by_key(key).map(|session| session.key.slot())
+    }
+
+    pub(crate) fn check_invariants(&self) {
+        let mut queued = 0;
+        let mut queued_bytes = 0;
+        let mut connected = 0;
+        for session in self.sessions.iter() {
+            queued += session.queue_len() as u64;
+            queued_bytes += session.queue_bytes() as u64;
+            assert!(session.resend_left <= session.outgoing.in_flight(), "resend_left too large");
+            if let Some(id) = session.conn {
+                connected += 1;
+                let conn = self.conns.get(id).expect("a session's connection exists");
+                assert_eq!(conn.session, Some(session.key.slot()), "the connection knows it");
+            }
+        }
+        assert_eq!(self.stats.queued, queued, "queued messages are counted");
+        assert_eq!(self.stats.queued_bytes, queued_bytes, "queued bytes are counted");
+        assert_eq!(self.stats.sessions_connected, connected, "connected sessions are counted");
+        assert_eq!(self.stats.sessions, self.sessions.len() as u64, "sessions are counted");
+        for (id, conn) in self.conns.iter() {
+            if let Some(slot) = conn.session {
+                let session = self.sessions.get(slot).expect("a connection's session exists");
+                assert_eq!(session.conn, Some(id), "the session knows its connection");
+            }
+        }
+    }
+}

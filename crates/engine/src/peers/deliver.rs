@@ -1,0 +1,185 @@
+//! A message to a session: into the outbox when its window is open, else into its queue, else dropped
+//! with a reason. Must not know how the session was found.
+
+use martlet_proto::{PacketId, Qos, ReasonCode};
+use martlet_session::outgoing::{Outgoing, PubRec};
+
+use std::sync::Arc;
+
+use super::Peers;
+use super::send::{Sent, Wire, is_acknowledged};
+use crate::delivery::{Pending, Queue, Terms};
+use crate::message::{Message, PublishView};
+use crate::stats::Drop;
+
+/// What became of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivered {
+    /// Sent, queued, or dropped with a reason that was counted.
+    Done,
+    /// The session is not there, or not connected and the message not worth queueing.
+    Absent,
+}
+
+impl Peers {
+    /// Gives a message to the session in `slot`.
+    #[inline]
+    pub(crate) fn deliver(
+        &mut self,
+        slot: u32,
+        view: &mut PublishView<'_>,
+        terms: Terms,
+    ) -> Delivered {
+        let Some(session) = self.sessions.get_mut(slot) else { return Delivered::Absent };
+        if let Some(replays) = &mut session.replays
+            && view.retain
+        {
+            // A live update beats what the store said before it.
+            replays.beat(view.topic, crate::ids::topic_hash(view.topic));
+        }
+        if is_acknowledged(terms.qos) {
+            self.deliver_acknowledged(slot, view, terms)
+        } else {
+            self.deliver_at_most_once(slot, view, &terms)
+        }
+    }
+
+    /// Whether a session is to be told more of what is retained: it is connected and keeps up.
+    pub(crate) fn takes_replays(&self, slot: u32) -> bool {
+        let Some(session) = self.sessions.get(slot) else { return false };
+        let Some(conn) = session.conn.and_then(|id| self.conns.get(id)) else { return false };
+        session.queue_len() == 0
+            && conn.outbox_len() < self.limits.outbox_low_bytes
+            && (session.outgoing.is_empty() || self.has_room(slot))
+    }
+
+    /// Gives a session a retained message that was found for its new subscription.
+    pub(crate) fn deliver_retained(&mut self, slot: u32, message: &Arc<Message>, terms: Terms) {
+        let mut view = message.view();
+        if is_acknowledged(terms.qos) {
+            self.deliver_acknowledged(slot, &mut view, terms);
+        } else {
+            self.deliver_at_most_once(slot, &mut view, &terms);
+        }
+    }
+
+    // [MQTT-4.3.1-1] [MQTT3-4.3.1-1]
+    #[inline]
+    fn deliver_at_most_once(
+        &mut self,
+        slot: u32,
+        view: &mut PublishView<'_>,
+        terms: &Terms,
+    ) -> Delivered {
+        let session = self.sessions.get_mut(slot).expect("checked by the caller");
+        let Some(id) = session.conn else { return Delivered::Absent };
+        let outbox_len = self.conns.get(id).map_or(0, |conn| conn.outbox_len());
+        if outbox_len != 0 && outbox_len >= self.outbox_max() {
+            self.drop_message(Drop::OutboxFull, Some(slot));
+            return Delivered::Done;
+        }
+        let wire = Wire { packet_id: None, dup: false };
+        if self.send_publish(id, view, terms, wire) == Sent::TooLarge {
+            self.drop_message(Drop::PacketTooLarge, Some(slot));
+        }
+        Delivered::Done
+    }
+
+    /// QoS 1 and 2 [MQTT-4.5.0-1] [MQTT3-4.5.0-1] [MQTT3-3.1.2-5].
+    fn deliver_acknowledged(
+        &mut self,
+        slot: u32,
+        view: &mut PublishView<'_>,
+        terms: Terms,
+    ) -> Delivered {
+        if self.window_is_open(slot) {
+            self.send_acknowledged(slot, view, terms);
+            return Delivered::Done;
+        }
+        self.enqueue(slot, Pending { message: view.keep(), terms });
+        Delivered::Done
+    }
+
+    /// Whether the next QoS 1 or 2 message can go out now, before anything else that waits.
+    #[inline]
+    fn window_is_open(&self, slot: u32) -> bool {
+        let Some(session) = self.sessions.get(slot) else { return false };
+        session.queue_len() == 0 && session.resend_left == 0 && self.has_room(slot)
+    }
+
+    /// Whether the send quota and the outbox allow another message [MQTT-4.9.0-2].
+    #[inline]
+    pub(super) fn has_room(&self, slot: u32) -> bool {
+        let Some(session) = self.sessions.get(slot) else { return false };
+        let Some(conn) = session.conn.and_then(|id| self.conns.get(id)) else { return false };
+        // [MQTT-3.3.4-9]
+        let on_the_wire = session.outgoing.in_flight() - session.resend_left;
+        on_the_wire < usize::from(conn.proto.receive_max_out())
+            && conn.outbox_len() < self.limits.outbox_pause_bytes
+    }
+
+    /// Sends a QoS 1 or 2 message for the first time. The window is open.
+    pub(super) fn send_acknowledged(
+        &mut self,
+        slot: u32,
+        view: &mut PublishView<'_>,
+        terms: Terms,
+    ) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let Some(id) = session.conn else { return };
+        // What ends with its connection is never sent again: nothing to keep, unless a share group
+        // wants it back.
+        let forget = session.ends_with_connection() && terms.group.is_none();
+        let kept =
+            (!forget).then(|| Box::new(Pending { message: view.keep(), terms: terms.clone() }));
+        // [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT3-2.3.1-4]
+        let Some(packet_id) = session.outgoing.begin(terms.qos, kept) else {
+            self.enqueue(slot, Pending { message: view.keep(), terms });
+            return;
+        };
+        // [MQTT-4.3.2-2] [MQTT-4.3.3-2] A first transmission has DUP 0.
+        let wire = Wire { packet_id: Some(packet_id), dup: false };
+        match self.send_publish(id, view, &terms, wire) {
+            Sent::Yes => self.stats.in_flight += 1,
+            Sent::TooLarge => {
+                let session = self.sessions.get_mut(slot).expect("still there");
+                abandon(&mut session.outgoing, packet_id);
+                self.drop_message(Drop::PacketTooLarge, Some(slot));
+            }
+        }
+    }
+
+    /// Puts a message at the end of a session's queue, or drops it: the newest goes, what was accepted
+    /// before stays.
+    pub(super) fn enqueue(&mut self, slot: u32, pending: Pending) {
+        let limits = &self.limits;
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let bytes = pending.bytes();
+        let queue = session.queue.get_or_insert_with(Box::<Queue>::default);
+        let is_full = queue.len() >= limits.queue_messages_max
+            || queue.bytes() + bytes > limits.queue_bytes_max;
+        if is_full {
+            self.drop_message(Drop::QueueFull, Some(slot));
+        } else if self.stats.queued_bytes as usize + bytes > limits.queues_bytes_max {
+            self.drop_message(Drop::QueuesFull, Some(slot));
+        } else {
+            queue.push(pending);
+            self.stats.queued += 1;
+            self.stats.queued_bytes += bytes as u64;
+        }
+    }
+
+    /// The QoS a delivery gets: the lower of what was published and what was granted
+    /// [MQTT-3.8.4-8] [MQTT3-3.8.4-6].
+    #[inline]
+    pub(crate) fn lower(published: Qos, granted: u8) -> Qos {
+        let granted = Qos::from_bits(granted & 0b11).unwrap_or(Qos::ExactlyOnce);
+        published.min(granted)
+    }
+}
+
+/// Treats a message in flight as if it had been acknowledged [MQTT-3.1.2-25]. Whether it was there.
+pub(super) fn abandon<M>(outgoing: &mut Outgoing<M>, id: PacketId) -> bool {
+    outgoing.puback(id).is_ok()
+        || matches!(outgoing.pubrec(id, ReasonCode::PacketTooLarge), PubRec::Finished(_))
+}

@@ -1,0 +1,70 @@
+//! Acknowledgements: of what the session sent, and the end of QoS 2 exchanges in both directions. Must
+//! not know what the messages were.
+
+use martlet_proto::{Ack, Packet, ReasonCode};
+use martlet_session::outgoing::PubRec;
+
+use super::Shard;
+use crate::ids::ConnId;
+
+impl Shard {
+    fn session_of(&self, id: ConnId) -> Option<u32> {
+        self.peers.conns.get(id)?.session
+    }
+
+    /// [MQTT-4.3.2-3] A PUBACK for nothing is ignored; with an error reason the message is finished all
+    /// the same [MQTT-4.4.0-2] [MQTT-4.8.2-6].
+    pub(super) fn on_pub_ack(&mut self, id: ConnId, ack: &Ack<'_>) {
+        let Some(slot) = self.session_of(id) else { return };
+        let Some(session) = self.peers.sessions.get_mut(slot) else { return };
+        if session.outgoing.puback(ack.packet_id).is_ok() {
+            self.finished(slot);
+        }
+    }
+
+    /// [MQTT-4.3.3-3] [MQTT-4.3.3-4]
+    pub(super) fn on_pub_rec(&mut self, id: ConnId, ack: &Ack<'_>) {
+        let Some(slot) = self.session_of(id) else { return };
+        let Some(session) = self.peers.sessions.get_mut(slot) else { return };
+        let reason = match session.outgoing.pubrec(ack.packet_id, ack.reason) {
+            PubRec::Finished(_) => return self.finished(slot),
+            PubRec::Release(_) => ReasonCode::Success,
+            PubRec::Unknown if ack.reason.is_error() => return,
+            PubRec::Unknown => ReasonCode::PacketIdentifierNotFound,
+        };
+        let release = Packet::PubRel(Ack::new(ack.packet_id, reason));
+        self.peers.send(id, |version, out| release.put(version, out));
+    }
+
+    /// [MQTT-4.3.3-11] [MQTT3-4.3.3-2]
+    pub(super) fn on_pub_rel(&mut self, id: ConnId, ack: &Ack<'_>) {
+        let Some(slot) = self.session_of(id) else { return };
+        let Some(session) = self.peers.sessions.get_mut(slot) else { return };
+        // [MQTT-4.3.3-12]
+        let reason = match session.incoming.pubrel(ack.packet_id) {
+            true => ReasonCode::Success,
+            false => ReasonCode::PacketIdentifierNotFound,
+        };
+        // [MQTT-2.2.1-5] [MQTT3-2.3.1-6]
+        let complete = Packet::PubComp(Ack::new(ack.packet_id, reason));
+        self.peers.send(id, |version, out| complete.put(version, out));
+    }
+
+    /// [MQTT-4.3.3-5]
+    pub(super) fn on_pub_comp(&mut self, id: ConnId, ack: &Ack<'_>) {
+        let Some(slot) = self.session_of(id) else { return };
+        let Some(session) = self.peers.sessions.get_mut(slot) else { return };
+        if session.outgoing.pubcomp(ack.packet_id).is_ok() {
+            self.finished(slot);
+        }
+    }
+
+    /// A message is out of flight: the next may go.
+    fn finished(&mut self, slot: u32) {
+        self.peers.stats.in_flight -= 1;
+        self.peers.feed(slot);
+        if self.peers.stats.retained > 0 || self.homes.shards() > 1 {
+            self.note_replays(slot);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Bytes of a connection into packets, packets to their handlers. Must not know what a packet does.
+
+use martlet_proto::{DecodeError, Frame, Framing, Packet, PacketType, Sender, decode, frame};
+use martlet_session::server::Phase;
+
+use super::Shard;
+use crate::ids::{ConnId, ShardId};
+use crate::log::Cause;
+
+/// What happens with the bytes behind a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// They are looked at.
+    Continue,
+    /// They wait: a verdict is due.
+    Hold,
+    /// They go, with this packet, to the connection's home.
+    Move(ShardId),
+    /// They do not matter any more.
+    Stop,
+}
+
+impl Shard {
+    pub(super) fn on_bytes(&mut self, id: ConnId, bytes: &[u8]) {
+        let Some(conn) = self.peers.conns.get_mut(id) else { return };
+        if conn.proto.phase() == Phase::Closing {
+            return;
+        }
+        self.peers.stats.bytes_received += bytes.len() as u64;
+        if self.is_held(id) {
+            self.keep_unread(id, bytes);
+            return;
+        }
+        if let Some(rest) = self.finish_first_frame(id, bytes) {
+            self.on_frames(id, rest);
+        }
+        self.peers.pause_if_full(id);
+    }
+
+    /// Whether what comes has to wait for a verdict on the CONNECT.
+    fn is_held(&self, id: ConnId) -> bool {
+        let conn = self.peers.conns.get(id);
+        conn.is_some_and(|c| c.auth_token.is_some() && c.proto.phase() == Phase::Authenticating)
+    }
+
+    /// Looks at what waited while a verdict was due.
+    pub(super) fn on_unread(&mut self, id: ConnId) {
+        let Some(conn) = self.peers.conns.get_mut(id) else { return };
+        let unread = std::mem::take(&mut conn.unread);
+        self.on_frames(id, &unread);
+    }
+
+    fn keep_unread(&mut self, id: ConnId, bytes: &[u8]) {
+        if let Some(conn) = self.peers.conns.get_mut(id) {
+            conn.unread.extend_from_slice(bytes);
+        }
+    }
+
+    /// Completes and handles the packet that an earlier read left unfinished, copying only what it
+    /// lacks. Returns the bytes behind it; `None` when there is nothing to look at.
+    fn finish_first_frame<'b>(&mut self, id: ConnId, mut bytes: &'b [u8]) -> Option<&'b [u8]> {
+        let conn = self.peers.conns.get_mut(id)?;
+        if conn.unread.is_empty() {
+            return Some(bytes);
+        }
+        let mut unread = std::mem::take(&mut conn.unread);
+        let packet_size_max = self.packet_size_max();
+        loop {
+            let lacking = match frame(&unread, packet_size_max) {
+                Ok(Framing::Complete(frame)) => {
+                    return match self.on_frame(id, &frame) {
+                        Next::Continue => Some(bytes),
+                        Next::Hold => {
+                            self.keep_unread(id, bytes);
+                            None
+                        }
+                        Next::Move(to) => {
+                            self.start_move(id, to, &unread, bytes);
+                            None
+                        }
+                        Next::Stop => None,
+                    };
+                }
+                Ok(Framing::Incomplete { total: Some(total) }) => total - unread.len(),
+                Ok(Framing::Incomplete { total: None }) => 1,
+                Err(error) => {
+                    self.on_malformed(id, error);
+                    return None;
+                }
+            };
+            if bytes.is_empty() || lacking > bytes.len() {
+                unread.extend_from_slice(bytes);
+                if let Some(conn) = self.peers.conns.get_mut(id) {
+                    conn.unread = unread;
+                }
+                return None;
+            }
+            let (head, tail) = bytes.split_at(lacking);
+            unread.extend_from_slice(head);
+            bytes = tail;
+        }
+    }
+
+    /// Handles every whole packet in `bytes` and keeps the rest.
+    fn on_frames(&mut self, id: ConnId, mut bytes: &[u8]) {
+        let packet_size_max = self.packet_size_max();
+        while !bytes.is_empty() {
+            match frame(bytes, packet_size_max) {
+                Ok(Framing::Complete(frame)) => {
+                    let rest = &bytes[frame.len..];
+                    match self.on_frame(id, &frame) {
+                        Next::Continue => bytes = rest,
+                        Next::Hold => return self.keep_unread(id, rest),
+                        Next::Move(to) => return self.start_move(id, to, bytes, &[]),
+                        Next::Stop => return,
+                    }
+                }
+                Ok(Framing::Incomplete { .. }) => return self.keep_unread(id, bytes),
+                Err(error) => return self.on_malformed(id, error),
+            }
+        }
+    }
+
+    fn packet_size_max(&self) -> usize {
+        self.config.limits.packet_size_max as usize
+    }
+
+    #[inline]
+    fn on_frame(&mut self, id: ConnId, frame: &Frame<'_>) -> Next {
+        let now_ms = self.peers.now.mono_ms;
+        let Some(conn) = self.peers.conns.get_mut(id) else { return Next::Stop };
+        conn.heard_at_ms = now_ms;
+        self.peers.stats.packets_received += 1;
+        let Some(packet_type) = frame.packet_type() else { return Next::Stop };
+        if let Err(violation) = conn.proto.admit(packet_type) {
+            self.end(id, Cause::Violation(violation));
+            return Next::Stop;
+        }
+        match packet_type {
+            PacketType::Publish => self.on_publish(id, frame),
+            PacketType::Connect => self.on_connect(id, frame),
+            _ => self.on_other(id, frame),
+        }
+    }
+
+    fn on_other(&mut self, id: ConnId, frame: &Frame<'_>) -> Next {
+        let Some(conn) = self.peers.conns.get_mut(id) else { return Next::Stop };
+        let packet = match decode(frame, conn.proto.version(), Sender::Client) {
+            Ok(packet) => packet,
+            Err(error) => {
+                self.on_malformed(id, error);
+                return Next::Stop;
+            }
+        };
+        match packet {
+            Packet::PubAck(ack) => self.on_pub_ack(id, &ack),
+            Packet::PubRec(ack) => self.on_pub_rec(id, &ack),
+            Packet::PubRel(ack) => self.on_pub_rel(id, &ack),
+            Packet::PubComp(ack) => self.on_pub_comp(id, &ack),
+            Packet::Subscribe(subscribe) => self.on_subscribe(id, &subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(id, &unsubscribe),
+            // [MQTT-3.12.4-1] [MQTT3-3.12.4-1]
+            Packet::PingReq => {
+                self.peers.send(id, |version, out| Packet::PingResp.put(version, out));
+            }
+            Packet::Disconnect(disconnect) => {
+                self.on_disconnect(id, &disconnect);
+                return Next::Stop;
+            }
+            Packet::Auth(auth) => return self.on_auth(id, &auth),
+            // The decoder refuses what only a server may send, and the others have their own way.
+            Packet::Connect(_)
+            | Packet::ConnAck(_)
+            | Packet::Publish(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => unreachable!("not decoded from a client here"),
+        }
+        Next::Continue
+    }
+
+    /// The peer sent what is no packet: one connection ends, nothing else happens
+    /// [MQTT-4.13.1-1] [MQTT3-4.8.0-1].
+    #[cold]
+    pub(super) fn on_malformed(&mut self, id: ConnId, error: DecodeError) {
+        self.end(id, Cause::Malformed(error));
+    }
+
+    /// Hands a connection to its home: `frame_and_rest` and `more` are unread there.
+    fn start_move(&mut self, id: ConnId, to: ShardId, unread: &[u8], more: &[u8]) {
+        let Some(conn) = self.peers.remove_conn(id) else { return };
+        let unread = [unread, more].concat();
+        let moved = crate::Moved { peer: conn.peer, unread, opened_at_ms: conn.opened_at_ms };
+        self.moving.push((id, to, Box::new(moved)));
+    }
+}

@@ -1,0 +1,244 @@
+//! The end of connections and sessions, from whichever side. Must not know why a peer left beyond the
+//! cause it is told.
+
+use martlet_proto::{ConnAck, ConnAckProperties, DecodeErrorKind, Disconnect, Packet, ReasonCode};
+use martlet_proto::{Qos, Version};
+use martlet_session::server::Phase;
+
+use super::Shard;
+use crate::conns::Conn;
+use crate::delivery::Pending;
+use crate::ids::{ConnId, SessionKey};
+use crate::input::TransportEnd;
+use crate::log::{Cause, LogEvent};
+use crate::time::MS_PER_S;
+use crate::timers::Timer;
+
+/// What happens to the will of a connection that ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Will {
+    /// It is published when its time comes.
+    Keep,
+    /// It is deleted.
+    Discard,
+}
+
+impl Shard {
+    /// The transport ended by itself.
+    pub(super) fn on_closed(&mut self, id: ConnId, end: TransportEnd) {
+        let Some(conn) = self.peers.conns.get(id) else { return };
+        if conn.proto.phase() != Phase::Closing {
+            self.log_end(id, Cause::Transport(end));
+            self.leave_session(id, Will::Keep);
+        }
+        self.peers.remove_conn(id);
+    }
+
+    /// The broker stops.
+    pub(super) fn on_shutdown(&mut self) {
+        self.shutting_down = true;
+        let ids: Vec<ConnId> = self.peers.conns.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.end(id, Cause::ByServer(ReasonCode::ServerShuttingDown));
+        }
+    }
+
+    /// Ends a connection from the broker's side, with the packet that says why where there is one
+    /// [MQTT-4.13.2-1] [MQTT-3.2.2-7] [MQTT3-3.2.2-5].
+    pub(super) fn end(&mut self, id: ConnId, cause: Cause) {
+        let Some(conn) = self.peers.conns.get(id) else { return };
+        match conn.proto.phase() {
+            Phase::Closing => return,
+            // [MQTT-3.14.0-1]
+            Phase::Open => self.say_goodbye(id, cause),
+            Phase::AwaitConnect | Phase::Authenticating => self.refuse(id, cause),
+        }
+        self.close(id, cause, Will::Keep);
+    }
+
+    /// Closes without a word [MQTT-3.14.4-1] [MQTT-3.14.4-2].
+    pub(super) fn close(&mut self, id: ConnId, cause: Cause, will: Will) {
+        self.log_end(id, cause);
+        let Some(conn) = self.peers.conns.get_mut(id) else { return };
+        conn.proto.closing();
+        conn.end = Some(cause);
+        conn.unread = Vec::new();
+        self.closing.push((id, conn.serial));
+        self.leave_session(id, will);
+    }
+
+    /// DISCONNECT, for who understands it [MQTT-3.14.2-1] [MQTT-3.14.2-2].
+    fn say_goodbye(&mut self, id: ConnId, cause: Cause) {
+        let is_v5 = self.peers.conns.get(id).is_some_and(|conn| conn.proto.version().is_v5());
+        if let Some(reason) = reason_of(cause)
+            && is_v5
+        {
+            let disconnect = Packet::Disconnect(Disconnect::new(reason));
+            self.peers.send(id, |version, out| disconnect.put(version, out));
+        }
+    }
+
+    /// CONNACK with the reason, where the standard wants one [MQTT-3.2.2-6] [MQTT-3.2.2-8]
+    /// [MQTT3-3.2.2-4] [MQTT3-3.2.2-6].
+    fn refuse(&mut self, id: ConnId, cause: Cause) {
+        let Some(conn) = self.peers.conns.get(id) else { return };
+        let Some(mut reason) = reason_of(cause) else { return };
+        match (cause, conn.proto.version()) {
+            // [MQTT3-3.1.2-2] [MQTT-3.1.2-2]
+            (Cause::Malformed(error), _)
+                if matches!(error.kind(), DecodeErrorKind::ProtocolVersion(_)) =>
+            {
+                if let Some(conn) = self.peers.conns.get_mut(id) {
+                    conn.proto.refuse_in(Version::V311);
+                }
+            }
+            // [MQTT3-3.1.4-1] [MQTT3-3.1.0-1]
+            (Cause::Malformed(_), Version::V31 | Version::V311) => return,
+            (Cause::Malformed(_), Version::V5) if conn.proto.phase() != Phase::AwaitConnect => {}
+            (Cause::Violation(martlet_session::server::Violation::FirstPacketNotConnect), _) => {
+                return;
+            }
+            (Cause::ByServer(_), Version::V31 | Version::V311) => reason = in_v3(reason),
+            _ => {}
+        }
+        let properties = ConnAckProperties::default();
+        let ack = ConnAck { session_present: false, reason, properties };
+        let version = self.peers.conns.get(id).map(|conn| conn.proto.version());
+        if version.is_some_and(|version| version.is_v5() || reason.connack_v3().is_some()) {
+            self.peers.send(id, |version, out| ack.put(version, out));
+        }
+    }
+
+    fn log_end(&mut self, id: ConnId, cause: Cause) {
+        let Some(conn) = self.peers.conns.get(id) else { return };
+        let peer = conn.peer;
+        let client_id = self.client_id_of(conn);
+        let event = match client_id {
+            Some(client_id) if conn.session.is_some() => {
+                let connected_ms = self.peers.now.mono_ms.saturating_sub(conn.opened_at_ms);
+                LogEvent::Disconnected { client_id, peer, cause, connected_ms }
+            }
+            client_id => LogEvent::Refused { peer, client_id, cause },
+        };
+        self.peers.log.push(event);
+    }
+
+    fn client_id_of(&self, conn: &Conn) -> Option<Box<str>> {
+        let session = conn.session.and_then(|slot| self.peers.sessions.get(slot));
+        let connecting = conn.connecting.as_ref().map(|connecting| connecting.client_id.clone());
+        session.map(|session| session.client_id.clone()).or(connecting)
+    }
+
+    /// The session goes on without its connection, or ends with it.
+    fn leave_session(&mut self, id: ConnId, will: Will) {
+        let Some(conn) = self.peers.conns.get_mut(id) else { return };
+        let Some(slot) = conn.session.take() else { return };
+        let now_ms = self.peers.now.mono_ms;
+        let session = self.peers.sessions.get_mut(slot).expect("a connection's session exists");
+        session.conn = None;
+        session.resend_left = 0;
+        session.outgoing.shrink();
+        self.peers.stats.sessions_connected -= 1;
+        if will == Will::Discard {
+            // [MQTT-3.1.2-10] [MQTT-3.14.4-3] [MQTT3-3.1.2-10] [MQTT3-3.14.4-3]
+            session.will = None;
+        }
+        let (expiry_s, key) = (session.expiry_s, session.key);
+        if expiry_s == 0 {
+            self.end_session(slot);
+            return;
+        }
+        // [MQTT-3.1.2-23] [MQTT3-4.1.0-2]
+        if expiry_s != u32::MAX {
+            session.expires_at_ms = now_ms + u64::from(expiry_s) * MS_PER_S;
+            self.peers.timers.set(session.expires_at_ms, Timer::SessionExpiry(key));
+        }
+        if let Some(will) = &session.will {
+            // [MQTT-3.1.2-8]
+            session.will_at_ms = now_ms + u64::from(will.delay_s) * MS_PER_S;
+            self.peers.timers.set(session.will_at_ms, Timer::WillDelay(key));
+            if will.delay_s == 0 {
+                self.publish_will(slot);
+            }
+        }
+        self.tell_groups(slot, false);
+    }
+
+    /// Publishes the will of a session, once [MQTT-3.1.2-8] [MQTT-3.1.2-10] [MQTT3-3.1.2-8]
+    /// [MQTT3-3.1.2-10].
+    pub(super) fn publish_will(&mut self, slot: u32) {
+        let Some(session) = self.peers.sessions.get_mut(slot) else { return };
+        let Some(will) = session.will.take() else { return };
+        let origin = session.key;
+        let mut view = will.message.view();
+        view.origin = origin;
+        if let Some(expiry_s) = will.expiry_s {
+            view.expires_at_ms = self.peers.now.mono_ms + u64::from(expiry_s) * MS_PER_S;
+        }
+        // Who published it and when it expires belong to the message that is kept.
+        view.kept = None;
+        self.publish(&mut view);
+    }
+
+    /// Discards a session and all that belongs to it [MQTT-4.1.0-2] [MQTT-3.1.2-4].
+    pub(super) fn end_session(&mut self, slot: u32) {
+        self.publish_will(slot);
+        let Some(session) = self.peers.sessions.get_mut(slot) else { return };
+        let key = session.key;
+        let subscriptions = std::mem::take(&mut session.subscriptions);
+        let shared = std::mem::take(&mut session.shared);
+        let sent: Vec<_> = session.outgoing.drain().collect();
+        let queue = session.queue.take();
+        let stats = &mut self.peers.stats;
+        stats.sessions -= 1;
+        stats.in_flight -= sent.len() as u64;
+        stats.subscriptions -= (subscriptions.len() + shared.len()) as u64;
+        stats.subscriptions_shared -= shared.len() as u64;
+        for filter in subscriptions {
+            self.forget_subscription(filter, slot);
+        }
+        self.peers.sessions.remove(slot);
+        for filter in shared {
+            self.leave_group(filter, key);
+        }
+        // [MQTT-4.8.2-5] A QoS 2 message that was sent belongs to this session alone.
+        let unacknowledged = sent.into_iter().filter(|(_, qos, _)| *qos == Qos::AtLeastOnce);
+        let unacknowledged = unacknowledged.filter_map(|(_, _, kept)| kept.flatten());
+        for pending in unacknowledged {
+            self.give_back(key, *pending);
+        }
+        if let Some(mut queue) = queue {
+            while let Some(pending) = queue.pop() {
+                self.peers.stats.queued -= 1;
+                self.peers.stats.queued_bytes -= pending.bytes() as u64;
+                self.give_back(key, pending);
+            }
+        }
+    }
+
+    /// A share group's message goes to another member; everything else ends with the session.
+    fn give_back(&mut self, member: SessionKey, pending: Pending) {
+        if let Some(group) = pending.terms.group {
+            self.return_to_group(group, pending.message, member);
+        }
+    }
+}
+
+/// The reason code that tells the peer.
+fn reason_of(cause: Cause) -> Option<ReasonCode> {
+    match cause {
+        Cause::Malformed(error) => Some(error.reason()),
+        Cause::Violation(violation) => Some(violation.reason()),
+        Cause::ByServer(reason) => Some(reason),
+        Cause::ByClient(_) | Cause::Transport(_) | Cause::ConnectTimeout => None,
+    }
+}
+
+/// The nearest reason that a 3.x CONNACK can carry.
+fn in_v3(reason: ReasonCode) -> ReasonCode {
+    match reason {
+        known if known.connack_v3().is_some() => known,
+        ReasonCode::BadAuthenticationMethod | ReasonCode::Banned => ReasonCode::NotAuthorized,
+        _ => ReasonCode::ServerUnavailable,
+    }
+}

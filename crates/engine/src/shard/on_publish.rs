@@ -1,0 +1,276 @@
+//! A PUBLISH from a client to everybody who wants it. Must not know how a message is sent.
+
+use martlet_proto::{
+    Ack, Frame, Packet, PacketId, Publish, Qos, ReasonCode, Sender, decode_publish,
+};
+use martlet_session::incoming::Seen;
+
+use super::Shard;
+use super::on_bytes::Next;
+use crate::delivery::{SubscriptionIdList, Terms};
+use crate::ids::{ConnId, SessionKey, ShardId};
+use crate::index::{FilterId, Subscriber};
+use crate::log::Cause;
+use crate::message::{NEVER, PublishView};
+use crate::peers::Peers;
+use crate::stats::Drop;
+use crate::time::MS_PER_S;
+
+/// Bits of the subscription options byte (section 3.8.3.1).
+pub(super) mod option_bits {
+    pub(crate) const NO_LOCAL: u8 = 0b0000_0100;
+    pub(crate) const RETAIN_AS_PUBLISHED: u8 = 0b0000_1000;
+}
+
+/// One receiver with everything its overlapping subscriptions add up to.
+#[derive(Debug)]
+pub(super) struct Merged {
+    slot: u32,
+    terms: Terms,
+}
+
+impl Shard {
+    #[inline]
+    pub(super) fn on_publish(&mut self, id: ConnId, frame: &Frame<'_>) -> Next {
+        let Some(conn) = self.peers.conns.get(id) else { return Next::Stop };
+        let publish = match decode_publish(frame, conn.proto.version(), Sender::Client) {
+            Ok(publish) => publish,
+            Err(error) => {
+                self.on_malformed(id, error);
+                return Next::Stop;
+            }
+        };
+        self.peers.stats.publish_received += 1;
+        self.peers.stats.publish_bytes_received += publish.payload.len() as u64;
+        if publish.properties.topic_alias.is_none() && !publish.topic.is_empty() {
+            return self.on_publish_to(id, &publish, publish.topic);
+        }
+        let mut topic = std::mem::take(&mut self.topic_scratch);
+        let next = match self.resolve_alias(id, &publish, &mut topic) {
+            true => self.on_publish_to(id, &publish, &topic),
+            false => Next::Stop,
+        };
+        self.topic_scratch = topic;
+        next
+    }
+
+    /// Looks the topic alias up, or sets it. False: the connection ended over it.
+    fn resolve_alias(&mut self, id: ConnId, publish: &Publish<'_>, topic: &mut String) -> bool {
+        let Some(conn) = self.peers.conns.get_mut(id) else { return false };
+        match conn.proto.resolve_topic(publish) {
+            // [MQTT-3.3.2-12]
+            Ok(resolved) => {
+                topic.clear();
+                topic.push_str(resolved);
+                true
+            }
+            Err(violation) => {
+                self.end(id, Cause::Violation(violation));
+                false
+            }
+        }
+    }
+
+    #[inline]
+    fn on_publish_to(&mut self, id: ConnId, publish: &Publish<'_>, topic: &str) -> Next {
+        let Some(conn) = self.peers.conns.get_mut(id) else { return Next::Stop };
+        let Some(slot) = conn.session else { return Next::Stop };
+        let expires_at_ms = match publish.properties.message_expiry_s {
+            None => NEVER,
+            Some(seconds) => self.peers.now.mono_ms + u64::from(seconds) * MS_PER_S,
+        };
+        let session = self.peers.sessions.get_mut(slot).expect("a connection's session exists");
+        let mut view = PublishView {
+            topic,
+            forward: publish.properties.forward,
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            expires_at_ms,
+            origin: session.key,
+            kept: None,
+        };
+        // [MQTT-3.3.4-1] [MQTT3-3.3.4-1]
+        match (publish.qos, publish.packet_id) {
+            (Qos::AtLeastOnce, Some(packet_id)) => {
+                self.on_publish_qos1(id, packet_id, &mut view);
+                Next::Continue
+            }
+            (Qos::ExactlyOnce, Some(packet_id)) => self.on_publish_qos2(id, packet_id, &mut view),
+            _ => {
+                let _ = self.publish_from_client(slot, &mut view);
+                Next::Continue
+            }
+        }
+    }
+
+    /// [MQTT-4.3.2-4] [MQTT-4.3.2-5] [MQTT3-4.3.2-2] Acknowledged once it is where it has to be: every
+    /// PUBLISH is a new message, whatever its identifier and DUP flag. [MQTT-4.6.0-2]
+    fn on_publish_qos1(&mut self, id: ConnId, packet_id: PacketId, view: &mut PublishView<'_>) {
+        let Some(slot) = self.peers.conns.get(id).and_then(|conn| conn.session) else { return };
+        let reason = self.publish_from_client(slot, view);
+        // [MQTT-2.2.1-5] [MQTT-3.4.2-1] [MQTT3-2.3.1-6] [MQTT3-3.3.5-2]
+        self.peers.send(id, |version, out| {
+            Packet::PubAck(Ack::new(packet_id, reason)).put(version, out);
+        });
+    }
+
+    /// The message is passed on at its first PUBLISH; repetitions until PUBREL are only answered.
+    fn on_publish_qos2(
+        &mut self,
+        id: ConnId,
+        packet_id: PacketId,
+        view: &mut PublishView<'_>,
+    ) -> Next {
+        let Some(conn) = self.peers.conns.get(id) else { return Next::Stop };
+        let Some(slot) = conn.session else { return Next::Stop };
+        let session = self.peers.sessions.get_mut(slot).expect("a connection's session exists");
+        let unfinished = session.incoming.len();
+        // [MQTT-4.3.3-10] [MQTT3-4.3.3-2]
+        let is_new = session.incoming.publish(packet_id) == Seen::Fresh;
+        // [MQTT-3.3.4-7]
+        if let Err(violation) = conn.proto.admit_qos2(unfinished, is_new) {
+            session.incoming.refuse(packet_id);
+            self.end(id, Cause::Violation(violation));
+            return Next::Stop;
+        }
+        let reason = match is_new {
+            true => self.publish_from_client(slot, view),
+            false => ReasonCode::Success,
+        };
+        if reason.is_error() {
+            // [MQTT-4.3.3-9]
+            if let Some(session) = self.peers.sessions.get_mut(slot) {
+                session.incoming.refuse(packet_id);
+            }
+        }
+        // [MQTT-4.3.3-8] [MQTT-3.5.2-1] [MQTT-4.6.0-3]
+        let receipt = Packet::PubRec(Ack::new(packet_id, reason));
+        self.peers.send(id, |version, out| receipt.put(version, out));
+        Next::Continue
+    }
+
+    /// Takes ownership of a client's message, or says why not.
+    #[inline]
+    fn publish_from_client(&mut self, slot: u32, view: &mut PublishView<'_>) -> ReasonCode {
+        if !self.may_publish(view.topic) {
+            self.peers.drop_message(Drop::NotAuthorized, Some(slot));
+            return ReasonCode::NotAuthorized;
+        }
+        match self.publish(view) {
+            true => ReasonCode::Success,
+            false => ReasonCode::NoMatchingSubscribers,
+        }
+    }
+
+    /// Whether clients may publish to a topic: `$SYS` is the broker's own, and a name of more levels
+    /// than filters may have is nobody's.
+    #[inline]
+    pub(super) fn may_publish(&self, topic: &str) -> bool {
+        let levels_max = self.config.limits.topic_levels_max;
+        let is_deep = topic.len() > levels_max && topic.split('/').nth(levels_max).is_some();
+        !is_deep && !(topic.starts_with('$') && topic.starts_with("$SYS/"))
+    }
+
+    /// Gives a message to all who want it, here and on other shards, and to the retained store. Whether
+    /// anybody may want it.
+    #[inline]
+    pub(super) fn publish(&mut self, view: &mut PublishView<'_>) -> bool {
+        if view.retain {
+            self.retain(view);
+        }
+        let mut wanted = false;
+        if self.homes.shards() > 1 {
+            for shard in self.router.interested(view.topic).iter() {
+                self.mailroom.to(ShardId(shard)).push_publish(view);
+                wanted = true;
+            }
+        }
+        self.route(view) || wanted
+    }
+
+    /// Gives a message to the sessions and share groups of this shard. Whether there was one.
+    #[inline]
+    pub(super) fn route(&mut self, view: &mut PublishView<'_>) -> bool {
+        // [MQTT-3.3.2-3] [MQTT3-3.3.2-3]
+        let mut matched = std::mem::take(&mut self.router.matched);
+        matched.clear();
+        self.router.subscriptions.route(view.topic, &mut matched);
+        let mut wanted = !matched.is_empty();
+        match matched.as_slice() {
+            [] => {}
+            [filter] => self.deliver_one_filter(*filter, view),
+            filters => self.deliver_merged(filters, view),
+        }
+        if self.router.shares.filters_len() > 0 {
+            matched.clear();
+            self.router.shares.route(view.topic, &mut matched);
+            wanted |= !matched.is_empty();
+            self.deliver_to_groups(&matched, view);
+        }
+        self.router.matched = matched;
+        wanted
+    }
+
+    /// The usual case: no receiver can stand there twice.
+    #[inline]
+    fn deliver_one_filter(&mut self, filter: FilterId, view: &mut PublishView<'_>) {
+        let Self { peers, router, .. } = self;
+        for subscriber in router.subscriptions.subscribers(filter) {
+            let slot = subscriber.key;
+            if is_own_echo(subscriber, view.origin, peers) {
+                continue;
+            }
+            let terms = terms_of(subscriber, view);
+            peers.deliver(slot, view, terms);
+        }
+    }
+
+    /// Several filters match: a session that stands under more than one gets one copy, with the highest
+    /// QoS and every subscription identifier [MQTT-3.3.4-2] [MQTT-3.3.4-4] [MQTT3-3.3.5-1].
+    fn deliver_merged(&mut self, filters: &[FilterId], view: &mut PublishView<'_>) {
+        let Self { peers, router, .. } = self;
+        let mut merged: Vec<Merged> = Vec::new();
+        router.merge_stamp = router.merge_stamp.wrapping_add(1).max(1);
+        let stamp = router.merge_stamp;
+        for filter in filters {
+            for subscriber in router.subscriptions.subscribers(*filter) {
+                if is_own_echo(subscriber, view.origin, peers) {
+                    continue;
+                }
+                let Some(session) = peers.sessions.get_mut(subscriber.key) else { continue };
+                let terms = terms_of(subscriber, view);
+                if session.merge.0 == stamp {
+                    let known = &mut merged[session.merge.1 as usize].terms;
+                    known.qos = known.qos.max(terms.qos);
+                    known.retain |= terms.retain;
+                    known.ids.add(subscriber.subscription_id);
+                } else {
+                    session.merge = (stamp, merged.len() as u32);
+                    merged.push(Merged { slot: subscriber.key, terms });
+                }
+            }
+        }
+        for Merged { slot, terms } in merged {
+            peers.deliver(slot, view, terms);
+        }
+    }
+}
+
+/// Whether No Local keeps the message from its own publisher [MQTT-3.8.3-3].
+#[inline]
+fn is_own_echo(subscriber: &Subscriber, origin: SessionKey, peers: &Peers) -> bool {
+    subscriber.options & option_bits::NO_LOCAL != 0
+        && peers.sessions.get(subscriber.key).is_some_and(|session| session.key == origin)
+}
+
+#[inline]
+pub(super) fn terms_of(subscriber: &Subscriber, view: &PublishView<'_>) -> Terms {
+    Terms {
+        qos: Peers::lower(view.qos, subscriber.options),
+        // [MQTT-3.3.1-12] [MQTT-3.3.1-13] [MQTT3-3.3.1-9]
+        retain: view.retain && subscriber.options & option_bits::RETAIN_AS_PUBLISHED != 0,
+        ids: SubscriptionIdList::one(subscriber.subscription_id),
+        group: None,
+    }
+}

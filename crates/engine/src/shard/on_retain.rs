@@ -1,0 +1,126 @@
+//! The retained messages whose home is this shard. Must not know who asks for them.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use super::Shard;
+use crate::mail::MailItem;
+use crate::message::{Message, NEVER, PublishView};
+use crate::retained::{Cursor, RetainedStore, ScanEnd};
+use crate::stats::Drop;
+
+/// The store and what it holds.
+#[derive(Debug)]
+pub(super) struct Retained {
+    pub(super) store: RetainedStore<Arc<Message>>,
+    bytes: usize,
+    /// When to look whether a topic's message has expired.
+    expiries: BinaryHeap<Reverse<(u64, Box<str>)>>,
+}
+
+impl Retained {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { store: RetainedStore::new(seed), bytes: 0, expiries: BinaryHeap::new() }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Replaces what is retained for the topic; an empty payload removes it [MQTT-3.3.1-5]
+    /// [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT3-3.3.1-5] [MQTT3-3.3.1-7] [MQTT3-3.3.1-10]
+    /// [MQTT3-3.3.1-11].
+    fn set(&mut self, message: &Arc<Message>) {
+        let topic = message.topic();
+        if message.payload().is_empty() {
+            self.remove(topic);
+            return;
+        }
+        if message.expires_at_ms != NEVER {
+            self.expiries.push(Reverse((message.expires_at_ms, topic.into())));
+        }
+        self.bytes += message.bytes();
+        if let Some(old) = self.store.insert(topic, Arc::clone(message)) {
+            self.bytes -= old.bytes();
+        }
+    }
+
+    fn remove(&mut self, topic: &str) {
+        if let Some(old) = self.store.remove(topic) {
+            self.bytes -= old.bytes();
+        }
+    }
+
+    /// Removes what has expired.
+    fn expire(&mut self, now_ms: u64) {
+        while let Some(Reverse((at_ms, _))) = self.expiries.peek()
+            && *at_ms <= now_ms
+        {
+            let Some(Reverse((_, topic))) = self.expiries.pop() else { return };
+            if self.store.get(&topic).is_some_and(|message| message.expires_at_ms <= now_ms) {
+                self.remove(&topic);
+            }
+        }
+    }
+
+    pub(super) fn next_ms(&self) -> Option<u64> {
+        self.expiries.peek().map(|Reverse((at_ms, _))| *at_ms)
+    }
+
+    /// The next matching messages that have not expired.
+    pub(super) fn scan(
+        &self,
+        filter: &str,
+        cursor: &mut Cursor,
+        budget: usize,
+        now_ms: u64,
+    ) -> (Vec<Arc<Message>>, bool) {
+        let mut found = Vec::new();
+        let end = self.store.scan(filter, cursor, budget, &mut |_, message| {
+            if message.expires_at_ms > now_ms {
+                found.push(Arc::clone(message));
+            }
+        });
+        (found, end == ScanEnd::Done)
+    }
+
+    pub(super) fn check_invariants(&self) {
+        let bytes: usize = self.store.iter().map(|(_, message)| message.bytes()).sum();
+        assert_eq!(bytes, self.bytes, "retained bytes are counted");
+    }
+}
+
+impl Shard {
+    /// Sends a retained message to the store of its topic's home [MQTT-3.3.1-8] [MQTT3-3.3.1-12]: only
+    /// called with the RETAIN flag.
+    #[cold]
+    pub(super) fn retain(&mut self, view: &mut PublishView<'_>) {
+        let home = self.homes.of(view.topic);
+        let message = view.keep();
+        if home == self.config.shard {
+            self.keep_retained(&message);
+        } else {
+            self.mailroom.to(home).push(MailItem::Retain(message));
+        }
+    }
+
+    /// Stores a message at its home, if there is room.
+    pub(super) fn keep_retained(&mut self, message: &Arc<Message>) {
+        let limits = &self.config.limits;
+        let is_new = self.retained.store.get(message.topic()).is_none();
+        let is_full = is_new && self.retained.store.len() >= limits.retained_messages_max
+            || self.retained.bytes + message.bytes() > limits.retained_bytes_max;
+        if is_full && !message.payload().is_empty() {
+            self.peers.drop_message(Drop::RetainedFull, None);
+            // What was retained is out of date all the same.
+            self.retained.remove(message.topic());
+            return;
+        }
+        self.retained.set(message);
+    }
+
+    pub(super) fn expire_retained(&mut self) {
+        self.retained.expire(self.peers.now.mono_ms);
+    }
+}

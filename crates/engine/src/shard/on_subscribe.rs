@@ -1,0 +1,194 @@
+//! A SUBSCRIBE: into the index, and SUBACK when every shard knows. Must not know messages.
+
+use martlet_proto::topic;
+use martlet_proto::{
+    Packet, PacketId, ReasonCode, ReasonProperties, RetainHandling, SubAck, Subscribe,
+    SubscriptionOptions,
+};
+
+use super::Shard;
+use super::gates::Opening;
+use crate::ids::{ConnId, SessionKey};
+use crate::index::{FilterId, Subscriber};
+use crate::interest::InterestChange;
+use crate::mail::MailItem;
+
+/// A SUBSCRIBE that waits for other shards.
+#[derive(Debug)]
+pub(super) struct PendingSubscribe {
+    session: SessionKey,
+    conn: ConnId,
+    serial: u32,
+    packet_id: PacketId,
+    codes: Vec<u8>,
+    /// How many openings are still to come.
+    waits: u32,
+    replays: Vec<ReplayStart>,
+}
+
+/// A subscription that wants to be told what is retained.
+#[derive(Debug)]
+struct ReplayStart {
+    filter: Box<str>,
+    options: u8,
+    subscription_id: u32,
+}
+
+/// The pending ones, by token.
+#[derive(Debug, Default)]
+pub(super) struct PendingSubscribes {
+    by_token: std::collections::BTreeMap<u64, PendingSubscribe>,
+    next_token: u64,
+}
+
+impl Shard {
+    /// [MQTT-3.8.4-1] [MQTT3-3.8.4-1]
+    pub(super) fn on_subscribe(&mut self, id: ConnId, subscribe: &Subscribe<'_>) {
+        let Some(conn) = self.peers.conns.get(id) else { return };
+        let (serial, Some(slot)) = (conn.serial, conn.session) else { return };
+        let Some(session) = self.peers.sessions.get(slot) else { return };
+        self.pending.next_token += 1;
+        let token = self.pending.next_token;
+        let mut pending = PendingSubscribe {
+            session: session.key,
+            conn: id,
+            serial,
+            packet_id: subscribe.packet_id,
+            codes: Vec::new(),
+            waits: 0,
+            replays: Vec::new(),
+        };
+        let subscription_id = subscribe.subscription_id.map_or(0, |id| id.get());
+        // [MQTT-3.8.4-5] [MQTT3-3.8.4-4] One after the other, one answer.
+        for (filter, options) in subscribe.filters.iter() {
+            let code = match self.refuse_subscription(slot, filter) {
+                Some(reason) => reason as u8,
+                None => {
+                    self.subscribe(slot, filter, options, subscription_id, token, &mut pending);
+                    // [MQTT-3.8.4-7] [MQTT3-3.8.4-5] Every QoS is granted.
+                    options.qos.bits()
+                }
+            };
+            // [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT-3.9.3-2] [MQTT3-3.9.3-1] [MQTT3-3.9.3-2]
+            pending.codes.push(code);
+        }
+        if !self.gates.is_open() {
+            pending.waits += 1;
+            self.gates.wait(Opening::Subscribe(token));
+        }
+        if pending.waits == 0 {
+            self.finish_subscribe(pending);
+        } else {
+            self.pending.by_token.insert(token, pending);
+        }
+    }
+
+    fn refuse_subscription(&self, slot: u32, filter: &str) -> Option<ReasonCode> {
+        let limits = &self.config.limits;
+        let session = self.peers.sessions.get(slot)?;
+        if topic::levels(filter).nth(limits.topic_levels_max).is_some() {
+            return Some(ReasonCode::TopicFilterInvalid);
+        }
+        let count = session.subscriptions.len() + session.shared.len();
+        (count >= limits.subscriptions_max).then_some(ReasonCode::QuotaExceeded)
+    }
+
+    fn subscribe(
+        &mut self,
+        slot: u32,
+        filter: &str,
+        options: SubscriptionOptions,
+        subscription_id: u32,
+        token: u64,
+        pending: &mut PendingSubscribe,
+    ) {
+        let subscriber = Subscriber { key: slot, options: options.to_bits(), subscription_id };
+        if topic::shared(filter).is_some() {
+            // Retained messages are not sent to share groups.
+            if self.join_group(slot, filter, subscriber, token) {
+                pending.waits += 1;
+            }
+            return;
+        }
+        let existed = self.add_subscription(slot, filter, subscriber);
+        // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.8.4-4] [MQTT3-3.3.1-6]
+        let wants_retained = match options.retain_handling {
+            RetainHandling::Send => true,
+            RetainHandling::SendIfNew => !existed,
+            RetainHandling::DoNotSend => false,
+        };
+        if wants_retained {
+            let options = options.to_bits();
+            pending.replays.push(ReplayStart { filter: filter.into(), options, subscription_id });
+        }
+    }
+
+    /// Adds or replaces a subscription [MQTT-3.8.4-3] [MQTT3-3.8.4-3]; whether there was one.
+    fn add_subscription(&mut self, slot: u32, filter: &str, subscriber: Subscriber) -> bool {
+        let inserted = self.router.subscriptions.insert(filter, subscriber);
+        if inserted.filter_is_new
+            && let Some(change) = self.router.want(filter)
+        {
+            self.announce(&change);
+        }
+        if inserted.replaced.is_some() {
+            return true;
+        }
+        if let Some(session) = self.peers.sessions.get_mut(slot) {
+            session.subscriptions.insert(inserted.filter);
+        }
+        self.peers.stats.subscriptions += 1;
+        false
+    }
+
+    /// Takes a session out of a filter. Its own list is the caller's.
+    pub(super) fn forget_subscription(&mut self, filter: FilterId, slot: u32) {
+        let name: Box<str> = self.router.subscriptions.filter(filter).into();
+        let removed = self.router.subscriptions.remove_by_id(filter, slot);
+        if removed.is_some_and(|removed| removed.filter_is_gone) {
+            self.withdraw(&name);
+        }
+    }
+
+    /// Nobody here wants this filter any more.
+    pub(super) fn withdraw(&mut self, filter: &str) {
+        if let Some(change) = self.router.unwant(filter) {
+            self.announce(&change);
+        }
+    }
+
+    /// Tells every other shard of a change of interest.
+    pub(super) fn announce(&mut self, change: &InterestChange) {
+        if self.homes.shards() > 1 {
+            self.gates.announce();
+            self.mailroom.to_all(|| MailItem::Interest(change.clone()));
+        }
+    }
+
+    /// One thing less for a SUBSCRIBE to wait for.
+    pub(super) fn on_subscribe_opening(&mut self, token: u64) {
+        let Some(pending) = self.pending.by_token.get_mut(&token) else { return };
+        pending.waits -= 1;
+        if pending.waits == 0
+            && let Some(pending) = self.pending.by_token.remove(&token)
+        {
+            self.finish_subscribe(pending);
+        }
+    }
+
+    /// Every shard knows: SUBACK goes out [MQTT-3.8.4-2] [MQTT-2.2.1-6] [MQTT3-3.8.4-2]
+    /// [MQTT3-2.3.1-7], then what is retained.
+    fn finish_subscribe(&mut self, pending: PendingSubscribe) {
+        let PendingSubscribe { session, conn, serial, packet_id, codes, replays, .. } = pending;
+        let is_there = self.peers.conns.get(conn);
+        if is_there.is_some_and(|conn| conn.serial == serial && conn.session.is_some()) {
+            let properties = ReasonProperties::default();
+            let ack = Packet::SubAck(SubAck { packet_id, properties, codes: &codes });
+            self.peers.send(conn, |version, out| ack.put(version, out));
+        }
+        let Some(slot) = self.peers.slot_of(session) else { return };
+        for ReplayStart { filter, options, subscription_id } in replays {
+            self.start_replay(slot, &filter, options, subscription_id);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Whatever time alone brings about. Must not know clocks: the time is that of the turn.
+
+use martlet_proto::ReasonCode;
+
+use super::Shard;
+use crate::ids::{ConnId, SessionKey};
+use crate::log::Cause;
+use crate::timers::Timer;
+
+impl Shard {
+    pub(super) fn run_timers(&mut self) {
+        let now_ms = self.peers.now.mono_ms;
+        self.run_connect_deadlines(now_ms);
+        self.expire_retained();
+        while let Some(timer) = self.peers.timers.pop_due(now_ms) {
+            match timer {
+                Timer::KeepAlive { conn, serial } => self.on_keep_alive(conn, serial, now_ms),
+                Timer::SessionExpiry(key) => self.on_session_expiry(key, now_ms),
+                Timer::WillDelay(key) => self.on_will_delay(key, now_ms),
+            }
+        }
+    }
+
+    fn run_connect_deadlines(&mut self, now_ms: u64) {
+        while let Some((due_ms, id, serial)) = self.connect_deadlines.front().copied() {
+            if due_ms > now_ms {
+                return;
+            }
+            self.connect_deadlines.pop_front();
+            let conn = self.peers.conns.get(id).filter(|conn| conn.serial == serial);
+            let is_silent = conn.is_some_and(|conn| {
+                conn.session.is_none() && conn.connecting.is_none() && conn.end.is_none()
+            });
+            if is_silent {
+                self.end(id, Cause::ConnectTimeout);
+            }
+        }
+    }
+
+    /// [MQTT-3.1.2-22] [MQTT3-3.1.2-24] The client was silent for too long, or it was heard since and
+    /// the timer is set anew.
+    fn on_keep_alive(&mut self, id: ConnId, serial: u32, now_ms: u64) {
+        let Some(conn) = self.peers.conns.get(id) else { return };
+        if conn.serial != serial || conn.session.is_none() {
+            return;
+        }
+        let Some(silence_max_ms) = conn.proto.silence_max_ms() else { return };
+        let due_ms = conn.heard_at_ms + silence_max_ms;
+        // A connection that we do not read says nothing that we could hear.
+        if due_ms > now_ms || conn.paused {
+            let next_ms = due_ms.max(now_ms + 1);
+            let next_ms = if conn.paused { now_ms + silence_max_ms } else { next_ms };
+            self.peers.timers.set(next_ms, Timer::KeepAlive { conn: id, serial });
+            return;
+        }
+        self.end(id, Cause::ByServer(ReasonCode::KeepAliveTimeout));
+    }
+
+    /// [MQTT-4.1.0-2]
+    fn on_session_expiry(&mut self, key: SessionKey, now_ms: u64) {
+        let Some(session) = self.peers.sessions.by_key(key) else { return };
+        if session.conn.is_none() && session.expires_at_ms <= now_ms {
+            self.peers.stats.sessions_expired += 1;
+            self.end_session(key.slot());
+        }
+    }
+
+    /// [MQTT-3.1.2-8]
+    fn on_will_delay(&mut self, key: SessionKey, now_ms: u64) {
+        let Some(session) = self.peers.sessions.by_key(key) else { return };
+        if session.conn.is_none() && session.will_at_ms <= now_ms {
+            self.publish_will(key.slot());
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Which sessions, share groups and shards want a topic. Must not know connections.
+
+use crate::ids::ShardId;
+use crate::index::{FilterId, SubscriptionIndex};
+use crate::interest::{InterestChange, InterestMap, OwnInterest, ShardSet};
+use crate::sessions::Sessions;
+
+/// The subscriptions of this shard's sessions, the share groups whose home it is, and the interest of
+/// the others.
+#[derive(Debug)]
+pub(super) struct Router {
+    /// Keys are session slots.
+    pub(super) subscriptions: SubscriptionIndex,
+    /// Keys are group slots.
+    pub(super) shares: SubscriptionIndex,
+    own: OwnInterest,
+    others: InterestMap,
+    /// Numbers the messages whose receivers have to be merged.
+    pub(super) merge_stamp: u32,
+    /// Filters of the message that is being routed.
+    pub(super) matched: Vec<FilterId>,
+}
+
+impl Router {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            subscriptions: SubscriptionIndex::new(seed),
+            shares: SubscriptionIndex::new(seed),
+            own: OwnInterest::new(seed),
+            others: InterestMap::new(seed),
+            merge_stamp: 0,
+            matched: Vec::new(),
+        }
+    }
+
+    /// Counts a filter in; the change the other shards have to hear of, if any.
+    pub(super) fn want(&mut self, filter: &str) -> Option<InterestChange> {
+        self.own.add(filter)
+    }
+
+    /// Counts a filter out.
+    pub(super) fn unwant(&mut self, filter: &str) -> Option<InterestChange> {
+        self.own.remove(filter)
+    }
+
+    /// Another shard's interest changed.
+    pub(super) fn apply(&mut self, from: ShardId, change: &InterestChange) {
+        self.others.apply(from.0, change);
+    }
+
+    /// The other shards that may have a receiver: never too few, sometimes too many.
+    #[inline]
+    pub(super) fn interested(&self, topic: &str) -> ShardSet {
+        self.others.interested(topic)
+    }
+
+    pub(super) fn check_invariants(&self, sessions: &Sessions) {
+        let mut subscriptions = 0;
+        for session in sessions.iter() {
+            subscriptions += session.subscriptions.len();
+            for filter in &session.subscriptions {
+                let known = self.subscriptions.get(*filter, session.key.slot());
+                assert!(known.is_some(), "a session's subscriptions are indexed");
+            }
+        }
+        assert_eq!(subscriptions, self.subscriptions.subscriptions_len(), "and no others are");
+    }
+}
