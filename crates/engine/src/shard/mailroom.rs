@@ -23,7 +23,7 @@ impl Mailroom {
     }
 
     /// Adds one item, made anew for each other shard.
-    pub(super) fn to_all(&mut self, mut item: impl FnMut() -> MailItem) {
+    pub(super) fn broadcast(&mut self, mut item: impl FnMut() -> MailItem) {
         for (i, batch) in self.batches.iter_mut().enumerate() {
             if i != usize::from(self.own.0) {
                 batch.push(item());

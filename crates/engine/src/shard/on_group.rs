@@ -53,7 +53,7 @@ impl Shard {
     pub(super) fn leave_group(&mut self, filter: Box<str>, member: SessionKey) {
         let home = self.homes.of(&filter);
         let leave = ToGroupHome::Leave { filter, member };
-        self.to_group_shard(home, leave);
+        self.tell_group_home(home, leave);
     }
 
     /// A session's connection came or went: its groups prefer members that are there.
@@ -65,7 +65,7 @@ impl Shard {
         let (member, filters) = (session.key, session.shared.clone());
         for filter in filters {
             let home = self.homes.of(&filter);
-            self.to_group_shard(home, ToGroupHome::Online { filter, member, online });
+            self.tell_group_home(home, ToGroupHome::Online { filter, member, online });
         }
     }
 
@@ -76,10 +76,10 @@ impl Shard {
         message: Arc<Message>,
         member: SessionKey,
     ) {
-        self.to_group_shard(group.shard, ToGroupHome::Return { group, message, member });
+        self.tell_group_home(group.shard, ToGroupHome::Return { group, message, member });
     }
 
-    fn to_group_shard(&mut self, home: ShardId, what: ToGroupHome) {
+    fn tell_group_home(&mut self, home: ShardId, what: ToGroupHome) {
         if home == self.config.shard {
             self.on_group_mail(home, what);
         } else {

@@ -169,7 +169,7 @@ impl Shard {
     pub(super) fn may_publish(&self, topic: &str) -> bool {
         let levels_max = self.config.limits.topic_levels_max;
         let is_deep = topic.len() > levels_max && topic.split('/').nth(levels_max).is_some();
-        !is_deep && !(topic.starts_with('$') && topic.starts_with("$SYS/"))
+        !is_deep && !topic.starts_with("$SYS/")
     }
 
     /// Gives a message to all who want it, here and on other shards, and to the retained store. Whether

@@ -161,7 +161,7 @@ impl Shard {
     pub(super) fn announce(&mut self, change: &InterestChange) {
         if self.homes.shards() > 1 {
             self.gates.announce();
-            self.mailroom.to_all(|| MailItem::Interest(change.clone()));
+            self.mailroom.broadcast(|| MailItem::Interest(change.clone()));
         }
     }
 
