@@ -1,1 +1,21 @@
-//! Placeholder while the crate is being written.
+//! The broker as a running thing: threads, the loop that feeds each shard, mailboxes, signals, wiring.
+//! Decides nothing about MQTT (that is the engine) and knows no system call (that is `martlet-net`).
+#![forbid(unsafe_code)]
+
+mod accept;
+mod broker;
+mod carry;
+mod clock;
+mod config;
+mod log;
+mod mailbox;
+mod reads;
+mod signals;
+mod transports;
+mod turn;
+
+pub use broker::{Broker, StartError};
+pub use config::{Bind, LogLevel, LogTarget, ServeConfig};
+pub use martlet_engine::{Limits, SHARDS_MAX};
+pub use martlet_net::raise_descriptor_limit;
+pub use signals::{Interrupted, Signals};

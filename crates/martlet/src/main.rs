@@ -1,1 +1,26 @@
-fn main() {}
+//! The one executable: chooses the command. Everything a command does is in its own file.
+
+mod args;
+mod exit;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Arguments, Command};
+
+fn main() -> ExitCode {
+    // Help and version end here with 0, mistakes with 2 and one line about them.
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            let code = if error.use_stderr() { exit::USAGE } else { 0 };
+            return exit::code(code);
+        }
+    };
+    match arguments.command {
+        Command::Serve(arguments) => serve::run(&arguments),
+    }
+}

@@ -1,0 +1,285 @@
+//! The loop of one shard: wait, read the clock once, give the shard everything that happened, carry out what
+//! it asks for. This file owns the order of a turn; `reads`, `accept` and `carry` own its steps.
+//! Must not know MQTT: it feeds bytes in and carries bytes out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use martlet_engine::{ConnId, Input, Now, Outputs, Shard, ShardId};
+use martlet_net::{Key, Poller, Ready};
+
+use crate::accept::Door;
+use crate::carry::Lingering;
+use crate::clock::Clock;
+use crate::log::Log;
+use crate::mailbox::{Letter, Mailbox, ShardSet};
+use crate::transports::{Flags, NUMBERS_MAX, Transports};
+
+/// The poller's key of the shard's own waker.
+pub(crate) const WAKER: Key = Key(u32::MAX);
+
+/// Events taken from the poller per turn.
+pub(crate) const EVENTS_MAX: usize = 1024;
+
+/// The one read buffer of a shard: no read is larger.
+pub(crate) const READ_BUFFER_BYTES: usize = 256 * 1024;
+
+/// How long a stopping shard waits until its clients have taken their last bytes and closed.
+const STOP_WITHIN_MS: u64 = 2000;
+
+/// One shard, its sockets and its thread's state.
+#[derive(Debug)]
+pub(crate) struct ShardLoop {
+    pub(crate) id: ShardId,
+    pub(crate) shard: Shard,
+    pub(crate) out: Outputs,
+    pub(crate) poller: Poller,
+    pub(crate) mailboxes: Arc<[Mailbox]>,
+    pub(crate) transports: Transports,
+    pub(crate) buffer: Box<[u8]>,
+    /// Connections with bytes to read, in the order in which they are served.
+    pub(crate) queue: VecDeque<ConnId>,
+    /// Connections with bytes to write whose socket takes them again.
+    pub(crate) rewrite: Vec<ConnId>,
+    /// Connections that came in this turn; those that stay are registered with the poller at its end.
+    pub(crate) fresh: Vec<ConnId>,
+    /// How much of `out.close` and `out.moves` has been marked in `transports`.
+    pub(crate) released: (usize, usize),
+    pub(crate) door: Door,
+    pub(crate) lingering: Lingering,
+    /// Shards whose mailbox this one has overfilled: while there are any, no socket is read.
+    pub(crate) waiting_for: ShardSet,
+    pub(crate) log: Log,
+    pub(crate) clock: Clock,
+    /// Set by the order to stop: when to be gone at the latest.
+    stop_at_ms: Option<u64>,
+    letters: Vec<Letter>,
+    /// A transport ended while the turn was carried out: what the shard made of it waits for another turn.
+    pub(crate) ended_late: bool,
+}
+
+/// What a [`ShardLoop`] is made of.
+pub(crate) struct Parts {
+    pub(crate) id: ShardId,
+    pub(crate) shard: Shard,
+    pub(crate) poller: Poller,
+    pub(crate) mailboxes: Arc<[Mailbox]>,
+    pub(crate) door: Door,
+    pub(crate) log: Log,
+    pub(crate) clock: Clock,
+}
+
+impl ShardLoop {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            id: parts.id,
+            shard: parts.shard,
+            out: Outputs::default(),
+            poller: parts.poller,
+            mailboxes: parts.mailboxes,
+            transports: Transports::new(),
+            buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
+            queue: VecDeque::new(),
+            rewrite: Vec::new(),
+            fresh: Vec::new(),
+            released: (0, 0),
+            door: parts.door,
+            lingering: Lingering::default(),
+            waiting_for: ShardSet::default(),
+            log: parts.log,
+            clock: parts.clock,
+            stop_at_ms: None,
+            letters: Vec::new(),
+            ended_late: false,
+        }
+    }
+
+    /// Turns until the order to stop has been carried out.
+    ///
+    /// # Panics
+    /// When the poller is unusable, which nothing but a bug makes it.
+    pub(crate) fn run(mut self) {
+        while !self.turn() {}
+    }
+
+    /// One turn; whether it was the last.
+    fn turn(&mut self) -> bool {
+        self.wait();
+        let now = self.clock.now();
+        self.out.more = false;
+        self.ended_late = false;
+        self.take_letters(now);
+        self.take_events();
+        self.read_queue(now);
+        self.accept(now);
+        self.step(now, Input::TurnEnd);
+        self.carry_out(now);
+        self.expire_lingering(now);
+        self.transports.turn_ends();
+        self.log.flush();
+        self.stop_at_ms.is_some_and(|at| self.transports.open() == 0 || now.mono_ms >= at)
+    }
+
+    /// Waits for an event, a letter or a deadline; not at all while there is work.
+    fn wait(&mut self) {
+        let timeout = self.timeout();
+        let mailbox = &self.mailboxes[usize::from(self.id.0)];
+        let asleep = timeout != Some(Duration::ZERO);
+        let timeout = match timeout {
+            // Told to be asleep first and looking second: see `Mailbox::wake`.
+            timeout if asleep && mailbox.fall_asleep() && !self.was_relieved() => timeout,
+            _ => Some(Duration::ZERO),
+        };
+        self.poller.wait(timeout).expect("a poller waits");
+        if asleep {
+            mailbox.awake();
+        }
+    }
+
+    /// How long nothing needs to be done, if nothing comes in. `None`: for ever.
+    fn timeout(&self) -> Option<Duration> {
+        let reading = self.waiting_for.is_empty();
+        let busy = self.out.more
+            || !self.out.dirty.is_empty()
+            || !self.rewrite.is_empty()
+            || self.ended_late
+            || (reading && (!self.queue.is_empty() || self.door.is_open()));
+        if busy {
+            return Some(Duration::ZERO);
+        }
+        let deadlines = [
+            self.shard.next_deadline_ms(),
+            self.lingering.next_deadline_ms(),
+            self.door.next_deadline_ms(),
+            self.stop_at_ms,
+        ];
+        let deadline = deadlines.into_iter().flatten().min()?;
+        Some(Duration::from_millis(deadline.saturating_sub(self.clock.mono_ms())))
+    }
+
+    /// Whether a mailbox that this shard waits for has been drained.
+    fn was_relieved(&self) -> bool {
+        self.waiting_for.iter().any(|shard| self.mailboxes[usize::from(shard.0)].has_room())
+    }
+
+    /// Takes what the other threads sent, in the order in which they did.
+    fn take_letters(&mut self, now: Now) {
+        for shard in self.waiting_for.iter() {
+            if self.mailboxes[usize::from(shard.0)].has_room() {
+                self.waiting_for.remove(shard);
+            }
+        }
+        let mut letters = std::mem::take(&mut self.letters);
+        let relieved = self.mailboxes[usize::from(self.id.0)].drain(&mut letters);
+        for shard in relieved.iter() {
+            self.mailboxes[usize::from(shard.0)].wake();
+        }
+        for letter in letters.drain(..) {
+            match letter {
+                Letter::Mail(mail) => self.step(now, Input::Mail(mail)),
+                // A stopping shard takes nobody in; the client finds its connection closed.
+                Letter::Moved { .. } if self.stop_at_ms.is_some() => {}
+                Letter::Moved { stream, moved } => {
+                    let conn = self.transports.insert(stream);
+                    self.fresh.push(conn);
+                    self.step(now, Input::Adopted { conn, moved });
+                }
+                Letter::Shutdown => self.begin_to_stop(now),
+            }
+        }
+        self.letters = letters;
+    }
+
+    fn begin_to_stop(&mut self, now: Now) {
+        if self.stop_at_ms.is_none() {
+            self.stop_at_ms = Some(now.mono_ms + STOP_WITHIN_MS);
+            self.door.close();
+            self.step(now, Input::Shutdown);
+        }
+    }
+
+    /// Notes in the transports what the poller reported. Reads and writes nothing yet.
+    fn take_events(&mut self) {
+        for ready in self.poller.ready() {
+            if ready.key == WAKER {
+                continue;
+            }
+            if ready.key.0 >= NUMBERS_MAX {
+                self.door.knock(ready.key);
+                continue;
+            }
+            let conn = ConnId(ready.key.0);
+            // A connection that was closed in the turn in which it became ready.
+            let Some((_, flags)) = self.transports.get(conn) else { continue };
+            if ready.writable && flags.has(Flags::WRITE_BLOCKED) {
+                flags.clear(Flags::WRITE_BLOCKED);
+                self.rewrite.push(conn);
+            }
+            if !ready.readable {
+                continue;
+            }
+            flags.set(noted(&ready));
+            // A paused connection is not read, but its breaking is noticed.
+            let serve = !flags.has(Flags::PAUSED) || flags.has(Flags::BROKEN);
+            if serve && !flags.has(Flags::QUEUED) {
+                flags.set(Flags::QUEUED);
+                self.queue.push_back(conn);
+            }
+        }
+    }
+
+    /// Gives the shard one input and takes note of what has to be known before the next one.
+    #[inline]
+    pub(crate) fn step(&mut self, now: Now, input: Input<'_>) {
+        self.shard.step(now, input, &mut self.out);
+        self.take_note();
+    }
+
+    /// Marks the connections that the shard let go of in this step and those it does (not) want to read.
+    #[inline]
+    pub(crate) fn take_note(&mut self) {
+        let named = (self.out.close.len(), self.out.moves.len());
+        if named != self.released || !self.out.pause.is_empty() || !self.out.resume.is_empty() {
+            self.note_changes();
+        }
+    }
+
+    #[cold]
+    fn note_changes(&mut self) {
+        let (closed, moved) = self.released;
+        let closed = self.out.close[closed..].iter().copied();
+        let moved = self.out.moves[moved..].iter().map(|(conn, _, _)| *conn);
+        for conn in closed.chain(moved) {
+            if let Some((_, flags)) = self.transports.get(conn) {
+                flags.set(Flags::RELEASED);
+            }
+        }
+        self.released = (self.out.close.len(), self.out.moves.len());
+        for conn in self.out.pause.drain(..) {
+            if let Some((_, flags)) = self.transports.get(conn) {
+                flags.set(Flags::PAUSED);
+            }
+        }
+        for conn in self.out.resume.drain(..) {
+            let Some((_, flags)) = self.transports.get(conn) else { continue };
+            flags.clear(Flags::PAUSED);
+            if flags.has(Flags::READABLE) && !flags.has(Flags::QUEUED) {
+                flags.set(Flags::QUEUED);
+                self.queue.push_back(conn);
+            }
+        }
+    }
+}
+
+/// What a "readable" event says about a transport.
+fn noted(ready: &Ready) -> Flags {
+    let mut flags = Flags::READABLE;
+    if ready.read_closed {
+        flags.set(Flags::PEER_ENDED);
+    }
+    if ready.broken {
+        flags.set(Flags::BROKEN);
+    }
+    flags
+}
