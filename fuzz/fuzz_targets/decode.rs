@@ -1,7 +1,7 @@
 //! Any bytes through frame and decode, as every version and from both senders.
 //!
-//! Owns two claims: decoding never panics, and what decodes can be written again so that it reads
-//! the same. Knows nothing of sessions or connections.
+//! Owns three claims: decoding never panics; what decodes can be written again so that it reads the
+//! same; and a part of a stream is judged as the whole is. Knows nothing of sessions.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -18,6 +18,7 @@ fuzz_target!(|input: &[u8]| {
         _ => Version::V5,
     };
     let sender = if head & 0x80 == 0 { Sender::Client } else { Sender::Server };
+    check_parts(stream);
     let mut rest = stream;
     while let Ok(Framing::Complete(whole)) = frame(rest, PACKET_SIZE_MAX) {
         assert!(whole.len <= rest.len() && whole.body.len() < whole.len);
@@ -28,6 +29,25 @@ fuzz_target!(|input: &[u8]| {
         }
     }
 });
+
+/// What is said of the first bytes stays true when more arrive.
+fn check_parts(stream: &[u8]) {
+    let whole = frame(stream, PACKET_SIZE_MAX);
+    for cut in [1, 2, 3, 4, 5, stream.len() / 2, stream.len().saturating_sub(1)] {
+        let part = frame(&stream[..cut.min(stream.len())], PACKET_SIZE_MAX);
+        match (part, &whole) {
+            (Ok(Framing::Complete(part)), Ok(Framing::Complete(whole))) => {
+                assert_eq!(part.len, whole.len);
+            }
+            (Ok(Framing::Incomplete { total: Some(total) }), Ok(Framing::Complete(whole))) => {
+                assert_eq!(total, whole.len);
+            }
+            (Ok(Framing::Incomplete { .. }), _) => {}
+            (Err(part), Err(whole)) => assert_eq!(part, *whole),
+            (part, whole) => panic!("{part:?}, but with more bytes {whole:?}"),
+        }
+    }
+}
 
 /// Written and read again it is the same packet, and its length was told before.
 fn check_round_trip(packet: &Packet<'_>, version: Version, sender: Sender) {

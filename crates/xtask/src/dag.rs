@@ -38,7 +38,7 @@ const TABLE: &[Allowed] = &[
             "humantime",
             "signal-hook",
         ],
-        tests_use: &[],
+        tests_use: &["socket2"],
     },
     Allowed {
         name: "martlet",

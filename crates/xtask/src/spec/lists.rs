@@ -13,7 +13,7 @@ pub(super) const EXCUSES: &str = "spec/excused.tsv";
 pub(super) const MINIMUM: &str = "spec/coverage.min";
 
 /// One of the two standards.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum List {
     /// MQTT 5.0.
     V5,
@@ -71,7 +71,12 @@ pub(super) struct Excuses(BTreeMap<String, String>);
 impl Excuses {
     /// Reads the file.
     pub(super) fn read(project: &Project) -> Result<Self> {
-        Ok(Self(pairs(EXCUSES, &project.read(EXCUSES)?)?.into_iter().collect()))
+        Self::parse(&project.read(EXCUSES)?)
+    }
+
+    /// Reads the file's text.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        Ok(Self(pairs(EXCUSES, text)?.into_iter().collect()))
     }
 
     /// Why a statement cannot be covered.

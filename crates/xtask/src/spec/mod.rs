@@ -64,26 +64,32 @@ pub(crate) fn check(project: &Project) -> Result {
 fn with_rows(project: &Project, then: impl FnOnce(&[Row<'_>]) -> Result) -> Result {
     let statements = lists::statements(project)?;
     let excuses = Excuses::read(project)?;
-    let mut tags = scan::tags(project)?;
+    let (rows, wrong) = rows(&statements, &excuses, scan::tags(project)?);
+    then(&rows)?;
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+}
+
+/// Every statement with its places, and what does not fit together.
+fn rows<'a>(
+    statements: &'a [(List, Statement)],
+    excuses: &'a Excuses,
+    mut tags: BTreeMap<String, Places>,
+) -> (Vec<Row<'a>>, Vec<String>) {
     let mut rows = Vec::new();
-    for (list, statement) in &statements {
+    for (list, statement) in statements {
         let places = tags.remove(&statement.tag).unwrap_or_default();
         rows.push(Row { list: *list, statement, places, excuse: excuses.reason(&statement.tag) });
     }
-    let known = |tag: &str| statements.iter().any(|(_, statement)| statement.tag == tag);
-    let mut wrong: Vec<String> = unknown_tags(&tags);
-    wrong.extend(
-        excuses
-            .tags()
-            .filter(|tag| !known(tag))
-            .map(|tag| format!("{}: {tag} is in neither list", lists::EXCUSES)),
-    );
-    let needless = rows.iter().filter(|row| row.is_covered() && row.excuse.is_some());
-    wrong.extend(needless.map(|row| {
-        format!("{}: {} is covered and needs no excuse", lists::EXCUSES, row.statement.tag)
-    }));
-    then(&rows)?;
-    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    let mut wrong = unknown_tags(&tags);
+    let is_known = |tag: &str| statements.iter().any(|(_, statement)| statement.tag == tag);
+    for tag in excuses.tags().filter(|tag| !is_known(tag)) {
+        wrong.push(format!("{}: {tag} is in neither list", lists::EXCUSES));
+    }
+    for row in rows.iter().filter(|row| row.is_covered() && row.excuse.is_some()) {
+        let tag = &row.statement.tag;
+        wrong.push(format!("{}: {tag} is covered and needs no excuse", lists::EXCUSES));
+    }
+    (rows, wrong)
 }
 
 /// What is left after every statement took its tags.
@@ -105,20 +111,73 @@ fn counts(rows: &[Row<'_>]) -> [(List, usize); 2] {
 
 fn verdict(project: &Project, rows: &[Row<'_>]) -> Result {
     let minimum = lists::minimum(project)?;
-    let mut fallen = Vec::new();
     for (list, covered) in counts(rows) {
         let of_list = || rows.iter().filter(|row| row.list == list);
         let excused = of_list().filter(|row| !row.is_covered() && row.excuse.is_some()).count();
         let total = of_list().count();
-        let least = minimum.get(list.name()).copied().unwrap_or(0);
         println!(
-            "spec: {}: {covered} of {total} covered, {excused} excused, {} open (at least {least})",
+            "spec: {}: {covered} of {total} covered, {excused} excused, {} open (at least {})",
             list.name(),
-            total - covered - excused
+            total - covered - excused,
+            minimum.get(list.name()).unwrap_or(&0)
         );
+    }
+    let fallen = fallen(counts(rows), &minimum);
+    if fallen.is_empty() { Ok(()) } else { Err(fallen.join("\n")) }
+}
+
+/// The lists that cover less than they did.
+fn fallen(counts: [(List, usize); 2], minimum: &BTreeMap<String, usize>) -> Vec<String> {
+    let mut fallen = Vec::new();
+    for (list, covered) in counts {
+        let least = minimum.get(list.name()).copied().unwrap_or(0);
         if covered < least {
             fallen.push(format!("{}: {covered} covered, but it was {least}", list.name()));
         }
     }
-    if fallen.is_empty() { Ok(()) } else { Err(fallen.join("\n")) }
+    fallen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lists::{Excuses, List, Statement};
+    use super::{Places, counts, fallen, rows};
+    use std::collections::BTreeMap;
+
+    fn statement(list: List, tag: &str) -> (List, Statement) {
+        (list, Statement { tag: tag.to_owned(), text: "MUST".to_owned() })
+    }
+
+    fn places(code: usize, tests: usize) -> Places {
+        let place = |n| vec!["a.rs:1".to_owned(); n];
+        Places { code: place(code), tests: place(tests) }
+    }
+
+    #[test]
+    fn judges_coverage_excuses_and_unknown_tags() {
+        let statements = [
+            statement(List::V5, "MQTT-1.1.1-1"),
+            statement(List::V5, "MQTT-1.1.1-2"),
+            statement(List::V311, "MQTT3-1.1.1-1"),
+        ];
+        let excuses = Excuses::parse("MQTT-1.1.1-1\tlater\nMQTT-9.9.9-9\tnever\n").unwrap();
+        let tags = BTreeMap::from([
+            ("MQTT-1.1.1-1".to_owned(), places(1, 1)),
+            ("MQTT3-1.1.1-1".to_owned(), places(1, 0)),
+            ("MQTT-7.7.7-7".to_owned(), places(0, 1)),
+        ]);
+        let (rows, wrong) = rows(&statements, &excuses, tags);
+        assert_eq!(
+            wrong,
+            [
+                "a.rs:1: [MQTT-7.7.7-7] is in neither list",
+                "spec/excused.tsv: MQTT-9.9.9-9 is in neither list",
+                "spec/excused.tsv: MQTT-1.1.1-1 is covered and needs no excuse",
+            ]
+        );
+        let minimum = BTreeMap::from([("mqtt5".to_owned(), 1), ("mqtt311".to_owned(), 1)]);
+        let counts = counts(&rows);
+        assert_eq!(counts.map(|(_, covered)| covered), [1, 0]);
+        assert_eq!(fallen(counts, &minimum), ["mqtt311: 0 covered, but it was 1"]);
+    }
 }
