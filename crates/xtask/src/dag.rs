@@ -43,7 +43,7 @@ const TABLE: &[Allowed] = &[
     Allowed {
         name: "martlet",
         uses: &["martlet-proto", "martlet-session", "martlet-broker", "clap"],
-        tests_use: &["rumqttc", "tokio"],
+        tests_use: &[],
     },
     Allowed {
         name: "martlet-sim",
@@ -121,8 +121,8 @@ mod tests {
         assert_eq!(judge(&edge("martlet-session", "martlet-proto", None)), None);
         assert!(judge(&edge("martlet-proto", "martlet-session", None)).is_some());
         assert!(judge(&edge("martlet-engine", "martlet-net", None)).is_some());
-        assert!(judge(&edge("martlet", "rumqttc", None)).is_some());
-        assert_eq!(judge(&edge("martlet", "rumqttc", Some("dev"))), None);
+        assert!(judge(&edge("martlet-proto", "proptest", None)).is_some());
+        assert_eq!(judge(&edge("martlet-proto", "proptest", Some("dev"))), None);
         assert!(judge(&edge("martlet-net", "mio", Some("build"))).is_some());
         assert!(judge(&edge("unheard-of", "mio", None)).is_some());
     }

@@ -2,6 +2,9 @@
 //!
 //! Owns the layout only.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
+
 use super::Row;
 
 /// The page that `--markdown` writes.
@@ -14,17 +17,20 @@ const TEXT_MAX: usize = 110;
 
 /// One line a statement; open ones with their words.
 pub(super) fn print(rows: &[Row<'_>], uncovered_only: bool) {
+    let mut text = String::new();
     for row in rows {
         let open = !row.is_covered() && row.excuse.is_none();
         if uncovered_only && !open {
             continue;
         }
-        println!("{:<17} {}", row.statement.tag, state(row));
+        let _ = writeln!(text, "{:<17} {}", row.statement.tag, state(row));
         if open {
-            let text: String = row.statement.text.chars().take(TEXT_MAX).collect();
-            println!("{:<17} \"{text}\"", "");
+            let words: String = row.statement.text.chars().take(TEXT_MAX).collect();
+            let _ = writeln!(text, "{:<17} \"{words}\"", "");
         }
     }
+    // A reader that has seen enough closes the pipe: no reason to complain.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn state(row: &Row<'_>) -> String {
