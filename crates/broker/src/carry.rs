@@ -64,7 +64,6 @@ impl ShardLoop {
         self.write_dirty(now);
         self.close_released(now);
         self.move_released();
-        self.released = (0, 0);
         self.register_fresh(now);
         for event in self.out.log.drain(..) {
             self.log.event(now, &event);

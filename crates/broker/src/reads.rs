@@ -53,7 +53,6 @@ impl ShardLoop {
                 }
                 let bytes = &self.buffer[..count];
                 self.shard.step(now, Input::Bytes { conn, bytes }, &mut self.out);
-                self.take_note();
                 count
             }
             ReadOutcome::Blocked => {

@@ -44,8 +44,6 @@ pub(crate) struct ShardLoop {
     pub(crate) rewrite: Vec<ConnId>,
     /// Connections that came in this turn; those that stay are registered with the poller at its end.
     pub(crate) fresh: Vec<ConnId>,
-    /// How much of `out.close` and `out.moves` has been marked in `transports`.
-    pub(crate) released: (usize, usize),
     pub(crate) door: Door,
     pub(crate) lingering: Lingering,
     /// Shards whose mailbox this one has overfilled: while there are any, no socket is read.
@@ -83,7 +81,6 @@ impl ShardLoop {
             queue: VecDeque::new(),
             rewrite: Vec::new(),
             fresh: Vec::new(),
-            released: (0, 0),
             door: parts.door,
             lingering: Lingering::default(),
             waiting_for: ShardSet::default(),
@@ -114,6 +111,7 @@ impl ShardLoop {
         self.read_queue(now);
         self.accept(now);
         self.step(now, Input::TurnEnd);
+        self.note_changes();
         self.carry_out(now);
         self.expire_lingering(now);
         self.transports.turn_ends();
@@ -229,33 +227,21 @@ impl ShardLoop {
         }
     }
 
-    /// Gives the shard one input and takes note of what has to be known before the next one.
+    /// Gives the shard one input. What it asks for stands in `out` after the turn's end.
     #[inline]
     pub(crate) fn step(&mut self, now: Now, input: Input<'_>) {
         self.shard.step(now, input, &mut self.out);
-        self.take_note();
     }
 
-    /// Marks the connections that the shard let go of in this step and those it does (not) want to read.
-    #[inline]
-    pub(crate) fn take_note(&mut self) {
-        let named = (self.out.close.len(), self.out.moves.len());
-        if named != self.released || !self.out.pause.is_empty() || !self.out.resume.is_empty() {
-            self.note_changes();
-        }
-    }
-
-    #[cold]
+    /// Marks the connections that the shard lets go of with this turn and those it does (not) want to read.
     fn note_changes(&mut self) {
-        let (closed, moved) = self.released;
-        let closed = self.out.close[closed..].iter().copied();
-        let moved = self.out.moves[moved..].iter().map(|(conn, _, _)| *conn);
+        let closed = self.out.close.iter().copied();
+        let moved = self.out.moves.iter().map(|(conn, _, _)| *conn);
         for conn in closed.chain(moved) {
             if let Some((_, flags)) = self.transports.get(conn) {
                 flags.set(Flags::RELEASED);
             }
         }
-        self.released = (self.out.close.len(), self.out.moves.len());
         for conn in self.out.pause.drain(..) {
             if let Some((_, flags)) = self.transports.get(conn) {
                 flags.set(Flags::PAUSED);

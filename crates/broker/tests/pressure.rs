@@ -13,8 +13,8 @@ use socket2::{Domain, Socket, Type};
 /// A client whose kernel buffers little, so that a test needs little to fill them.
 fn narrow(address: std::net::SocketAddr, id: &str) -> Client {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.set_send_buffer_size(4096).unwrap();
+    socket.set_recv_buffer_size(64 * 1024).unwrap();
+    socket.set_send_buffer_size(64 * 1024).unwrap();
     socket.connect(&address.into()).unwrap();
     let mut client = Client::over(TcpStream::from(socket), Version::V311);
     client.send_connect(id);
@@ -70,7 +70,7 @@ fn a_publisher_that_does_not_read_its_acknowledgements_is_not_read_either() {
             config.limits.outbox_pause_bytes = 16 * 1024;
             config.limits.outbox_low_bytes = 4 * 1024;
         });
-        for i in 0..2 {
+        for i in 0..shards {
             let mut client = narrow(address, &format!("deaf-{i}"));
             let mut bytes = Vec::new();
             for id in 1..=500 {
