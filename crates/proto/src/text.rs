@@ -34,6 +34,9 @@ fn any_word(bytes: &[u8], hit: impl Fn(u64) -> u64) -> bool {
             hits |= hit(u64::from_le_bytes(*word));
         }
         hits |= hit(u64::from_le_bytes(*last));
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let low = u64::from(u32::from_le_bytes(*first));
+        hits = hit(low | u64::from(u32::from_le_bytes(*last)) << 32);
     } else {
         // Fill up with a byte that is never looked for.
         let mut word = [b'a'; 8];

@@ -249,7 +249,7 @@ impl<'a> ConnectProperties<'a> {
                 }
                 (Property::ReceiveMaximum, Value::Short(max)) => result.receive_max = Some(max),
                 (Property::MaximumPacketSize, Value::Long(max)) => {
-                    result.packet_size_max = Some(max)
+                    result.packet_size_max = Some(max);
                 }
                 (Property::TopicAliasMaximum, Value::Short(max)) => {
                     result.topic_alias_max = Some(max);

@@ -66,7 +66,7 @@ impl<'a> Disconnect<'a> {
                     disconnect.session_expiry_s = Some(seconds);
                 }
                 (Property::ReasonString, Value::Text(text)) => {
-                    disconnect.reason_string = Some(text)
+                    disconnect.reason_string = Some(text);
                 }
                 (Property::ServerReference, Value::Text(text)) => {
                     disconnect.server_reference = Some(text);

@@ -69,8 +69,8 @@ impl PublishProperties<'_> {
 /// Decodes a PUBLISH that `sender` has sent: the hot path.
 ///
 /// # Errors
-/// Whatever the standard does not allow in these bytes; `WrongSender` for a frame that is no PUBLISH is not among
-/// them, that is the caller's mistake and gives an arbitrary result.
+/// Whatever the standard does not allow in these bytes. That the frame is a PUBLISH is the caller's duty: another
+/// packet is read as if it were one.
 #[inline]
 pub fn decode_publish<'a>(
     frame: &Frame<'a>,
