@@ -8,6 +8,7 @@ import argparse
 import concurrent.futures
 import importlib
 import pathlib
+import socket
 import sys
 import threading
 import time
@@ -50,6 +51,14 @@ def run_case(number, entry, host, port):
     return title, time.monotonic() - start, report
 
 
+def answers(host, port):
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", default="127.0.0.1")
@@ -66,6 +75,9 @@ def main():
         for _, entry in chosen:
             print(f"{entry[0].__module__.removeprefix('cases.')}.{entry[2]}")
         return 0
+    if not answers(options.host, options.port):
+        print(f"nothing listens on {options.host} port {options.port}")
+        return 2
     # Slow ones first, so that their waiting overlaps with the rest.
     chosen.sort(key=lambda pair: not getattr(pair[1][0], "slow", False))
     threading.stack_size(512 * 1024)
