@@ -4,6 +4,7 @@
 use martlet_proto::{Connect, Will as WillFields};
 use martlet_session::server::Grant;
 
+use crate::frame_pool::FramePool;
 use crate::ids::SessionKey;
 use crate::message::{NEVER, PublishView};
 use crate::will::Will;
@@ -21,20 +22,25 @@ pub(crate) struct Connecting {
 }
 
 impl Connecting {
-    pub(crate) fn new(connect: &Connect<'_>, client_id: &str, grant: Grant) -> Self {
+    pub(crate) fn new(
+        connect: &Connect<'_>,
+        client_id: &str,
+        grant: Grant,
+        frames: &mut FramePool,
+    ) -> Self {
         Self {
             client_id: client_id.into(),
             assigned: connect.client_id.is_empty(),
             clean_start: connect.clean_start,
             grant,
-            will: connect.will.as_ref().map(|will| Box::new(keep_will(will))),
+            will: connect.will.as_ref().map(|will| Box::new(keep_will(will, frames))),
             response_information: connect.properties.request_response_information,
         }
     }
 }
 
 /// The Will Message as it will be published [MQTT-3.1.2-7] [MQTT3-3.1.2-8].
-fn keep_will(will: &WillFields<'_>) -> Will {
+fn keep_will(will: &WillFields<'_>, frames: &mut FramePool) -> Will {
     let mut view = PublishView {
         topic: will.topic,
         // [MQTT-3.1.3-10] The forwarded properties keep their order.
@@ -45,7 +51,8 @@ fn keep_will(will: &WillFields<'_>) -> Will {
         retain: will.retain,
         expires_at_ms: NEVER,
         origin: SessionKey::NONE,
+        frame: None,
         kept: None,
     };
-    Will { message: view.keep(), delay_s: will.delay_s, expiry_s: will.message_expiry_s }
+    Will { message: view.keep(frames), delay_s: will.delay_s, expiry_s: will.message_expiry_s }
 }

@@ -12,6 +12,7 @@ mod config;
 mod connecting;
 mod conns;
 mod delivery;
+mod frame_pool;
 mod groups;
 mod hashing;
 mod ids;

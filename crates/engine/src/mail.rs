@@ -6,6 +6,7 @@ use std::sync::Arc;
 use martlet_proto::{ForwardProperties, Qos};
 
 use crate::delivery::SubscriptionIdList;
+use crate::frame_pool::FramePool;
 use crate::ids::{GroupKey, SessionKey, ShardId};
 use crate::interest::InterestChange;
 use crate::message::{Message, PublishView};
@@ -147,10 +148,10 @@ impl Mail {
     }
 
     /// Adds a message: copied while that is cheaper than sharing it.
-    pub(crate) fn push_publish(&mut self, view: &mut PublishView<'_>) {
+    pub(crate) fn push_publish(&mut self, view: &mut PublishView<'_>, frames: &mut FramePool) {
         let shared = view.kept.is_some() || view.payload.len() > COPIED_BYTES_MAX;
         if shared || self.arena.len() > ARENA_BYTES_MAX {
-            let message = view.keep();
+            let message = view.keep(frames);
             self.referenced_bytes += message.bytes();
             self.items.push(MailItem::Publish(message));
             return;
@@ -196,6 +197,7 @@ impl Arena {
             retain: item.retain,
             expires_at_ms: item.expires_at_ms,
             origin: item.origin,
+            frame: None,
             kept: None,
         }
     }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use martlet_proto::{ForwardProperties, Put, Qos};
 
+use crate::frame_pool::FramePool;
 use crate::ids::SessionKey;
+use crate::outbox::REFERENCE_BYTES_MIN;
 
 /// An immutable application message that outlives the turn it came in.
 pub(crate) struct Message {
-    /// Topic name, forwarded properties and payload, one after the other, at `at` in this order.
-    data: Box<[u8]>,
-    topic_start: u32,
-    forward_start: u32,
-    payload_start: u32,
+    data: Data,
+    topic: Span,
+    forward: Span,
+    payload: Span,
     pub(crate) qos: Qos,
     /// The RETAIN flag as it was published.
     pub(crate) retain: bool,
@@ -23,27 +24,71 @@ pub(crate) struct Message {
     pub(crate) origin: SessionKey,
 }
 
+/// Where the bytes of a message are.
+enum Data {
+    /// Topic name, forwarded properties and payload, one after the other.
+    Copied(Box<[u8]>),
+    /// The whole frame the message came in, taken over as it was assembled, or a large message's copy.
+    Frame(Arc<Vec<u8>>),
+}
+
+impl Data {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Frame(bytes) => bytes,
+        }
+    }
+}
+
+/// A part of the data.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    fn new(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32 }
+    }
+
+    #[inline]
+    fn of(self, data: &Data) -> &[u8] {
+        &data.bytes()[self.start as usize..self.end as usize]
+    }
+
+    /// Where `part` lies in `whole`, if it does.
+    fn within(whole: &[u8], part: &[u8]) -> Option<Self> {
+        if part.is_empty() {
+            return Some(Self::new(0, 0));
+        }
+        let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
+        (start + part.len() <= whole.len()).then(|| Self::new(start, start + part.len()))
+    }
+}
+
 /// The expiry of a message that has none.
 pub(crate) const NEVER: u64 = u64::MAX;
 
 impl Message {
     pub(crate) fn topic(&self) -> &str {
-        let bytes = &self.data[self.topic_start as usize..self.forward_start as usize];
+        let bytes = self.topic.of(&self.data);
         core::str::from_utf8(bytes).expect("a message is made from a topic name")
     }
 
     pub(crate) fn forward(&self) -> ForwardProperties<'_> {
-        let bytes = &self.data[self.forward_start as usize..self.payload_start as usize];
-        ForwardProperties::from_encoded(bytes)
+        ForwardProperties::from_encoded(self.forward.of(&self.data))
     }
 
     pub(crate) fn payload(&self) -> &[u8] {
-        &self.data[self.payload_start as usize..]
+        self.payload.of(&self.data)
     }
 
     /// What the message costs a queue that holds it.
     pub(crate) fn bytes(&self) -> usize {
-        self.data.len() + size_of::<Self>()
+        self.data.bytes().len() + size_of::<Self>()
     }
 
     /// The message as if it had just come in.
@@ -56,6 +101,7 @@ impl Message {
             retain: self.retain,
             expires_at_ms: self.expires_at_ms,
             origin: self.origin,
+            frame: None,
             kept: Some(Arc::clone(self)),
         }
     }
@@ -81,37 +127,69 @@ pub(crate) struct PublishView<'a> {
     pub(crate) retain: bool,
     pub(crate) expires_at_ms: u64,
     pub(crate) origin: SessionKey,
+    /// The frame it was decoded from, when that can be kept without a copy.
+    pub(crate) frame: Option<&'a Arc<Vec<u8>>>,
     /// The one owned copy, made when the first receiver needs it.
     pub(crate) kept: Option<Arc<Message>>,
 }
 
 impl PublishView<'_> {
     /// The owned message: copied on the first call, shared from then on.
-    pub(crate) fn keep(&mut self) -> Arc<Message> {
+    pub(crate) fn keep(&mut self, frames: &mut FramePool) -> Arc<Message> {
         if let Some(message) = &self.kept {
             return Arc::clone(message);
         }
-        let message = Arc::new(self.to_message());
+        let message = Arc::new(self.to_message(frames));
         self.kept = Some(Arc::clone(&message));
         message
     }
 
-    fn to_message(&self) -> Message {
-        let forward_len = self.forward.encoded_len();
-        let mut data = Vec::with_capacity(self.topic.len() + forward_len + self.payload.len());
-        data.extend_from_slice(self.topic.as_bytes());
-        self.forward.put(&mut data);
-        data.put_slice(self.payload);
+    fn to_message(&self, frames: &mut FramePool) -> Message {
+        let (data, [topic, forward, payload]) =
+            self.adopt_frame().unwrap_or_else(|| self.copy_data(frames));
         Message {
-            data: data.into_boxed_slice(),
-            topic_start: 0,
-            forward_start: self.topic.len() as u32,
-            payload_start: (self.topic.len() + forward_len) as u32,
+            data,
+            topic,
+            forward,
+            payload,
             qos: self.qos,
             retain: self.retain,
             expires_at_ms: self.expires_at_ms,
             origin: self.origin,
         }
+    }
+
+    /// The frame as it is, if the message lies in it in one piece each.
+    fn adopt_frame(&self) -> Option<(Data, [Span; 3])> {
+        let frame = self.frame?;
+        let spans = [
+            Span::within(frame, self.topic.as_bytes())?,
+            Span::within(frame, self.forward.as_encoded()?)?,
+            Span::within(frame, self.payload)?,
+        ];
+        Some((Data::Frame(Arc::clone(frame)), spans))
+    }
+
+    fn copy_data(&self, frames: &mut FramePool) -> (Data, [Span; 3]) {
+        let topic_end = self.topic.len();
+        let forward_end = topic_end + self.forward.encoded_len();
+        let payload_end = forward_end + self.payload.len();
+        let is_large = payload_end >= REFERENCE_BYTES_MIN;
+        let mut data =
+            if is_large { frames.take(payload_end) } else { Vec::with_capacity(payload_end) };
+        data.put_slice(self.topic.as_bytes());
+        self.forward.put(&mut data);
+        data.put_slice(self.payload);
+        let spans = [
+            Span::new(0, topic_end),
+            Span::new(topic_end, forward_end),
+            Span::new(forward_end, payload_end),
+        ];
+        let data = match is_large {
+            true => Data::Frame(frames.share(data)),
+            false => Data::Copied(data.into_boxed_slice()),
+        };
+        (data, spans)
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) use deliver::Delivered;
 
 use crate::config::Limits;
 use crate::conns::{Conn, Conns};
+use crate::frame_pool::FramePool;
 use crate::ids::{ConnId, SessionKey, ShardId};
 use crate::log::LogEvent;
 use crate::outbox::OutboxPool;
@@ -28,6 +29,7 @@ pub(crate) struct Peers {
     pub(crate) log: Vec<LogEvent>,
     /// Read once per input.
     pub(crate) now: Now,
+    pub(crate) frames: FramePool,
     pool: OutboxPool,
     dirty: Vec<ConnId>,
     pause: Vec<ConnId>,
@@ -59,6 +61,7 @@ impl Peers {
             timers: Timers::default(),
             log: Vec::new(),
             now: Now::default(),
+            frames: FramePool::default(),
             pool: OutboxPool::default(),
             dirty: Vec::new(),
             pause: Vec::new(),
@@ -148,6 +151,11 @@ impl Peers {
     /// Whether some connection has bytes to send.
     pub(crate) fn has_dirty(&self) -> bool {
         !self.dirty.is_empty()
+    }
+
+    /// Whether some connection is to be read again.
+    pub(crate) fn has_resumed(&self) -> bool {
+        !self.resume.is_empty()
     }
 
     /// Stops reading a connection that does not take its acknowledgements.

@@ -156,6 +156,8 @@ impl Shard {
             self.peers.feed(slot);
             out.more |= self.peers.has_dirty() || self.replays_wait_for(slot);
         }
+        // The next turn's end tells the caller, and nothing else may bring that turn about.
+        out.more |= self.peers.has_resumed();
     }
 
     fn on_turn_end(&mut self, out: &mut Outputs) {

@@ -96,7 +96,8 @@ impl Peers {
             self.send_acknowledged(slot, view, terms);
             return Delivered::Done;
         }
-        self.enqueue(slot, Pending { message: view.keep(), terms });
+        let message = view.keep(&mut self.frames);
+        self.enqueue(slot, Pending { message, terms });
         Delivered::Done
     }
 
@@ -130,11 +131,13 @@ impl Peers {
         // What ends with its connection is never sent again: nothing to keep, unless a share group
         // wants it back.
         let forget = session.ends_with_connection() && terms.group.is_none();
-        let kept =
-            (!forget).then(|| Box::new(Pending { message: view.keep(), terms: terms.clone() }));
+        let kept = (!forget).then(|| {
+            Box::new(Pending { message: view.keep(&mut self.frames), terms: terms.clone() })
+        });
         // [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT3-2.3.1-4]
         let Some(packet_id) = session.outgoing.begin(terms.qos, kept) else {
-            self.enqueue(slot, Pending { message: view.keep(), terms });
+            let message = view.keep(&mut self.frames);
+            self.enqueue(slot, Pending { message, terms });
             return;
         };
         // [MQTT-4.3.2-2] [MQTT-4.3.3-2] A first transmission has DUP 0.

@@ -87,7 +87,7 @@ impl Peers {
         let before = outbox.len();
         if publish.payload.len() >= REFERENCE_BYTES_MIN {
             publish.put_head(version, outbox.copied());
-            outbox.put_large(view.keep());
+            outbox.put_large(view.keep(&mut self.frames));
         } else {
             publish.put(version, outbox.copied());
         }

@@ -1,11 +1,14 @@
 //! Bytes of a connection into packets, packets to their handlers. Must not know what a packet does.
 
+use std::sync::Arc;
+
 use martlet_proto::{DecodeError, Frame, Framing, Packet, PacketType, Sender, decode, frame};
 use martlet_session::server::Phase;
 
 use super::Shard;
 use crate::ids::{ConnId, ShardId};
 use crate::log::Cause;
+use crate::outbox::REFERENCE_BYTES_MIN;
 
 /// What happens with the bytes behind a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +59,16 @@ impl Shard {
         }
     }
 
+    /// Keeps the beginning of a packet of `total` bytes.
+    fn keep_incomplete(&mut self, id: ConnId, bytes: &[u8], total: usize) {
+        if total >= REFERENCE_BYTES_MIN
+            && let Some(conn) = self.peers.conns.get_mut(id)
+        {
+            conn.unread = self.peers.frames.take(total);
+        }
+        self.keep_unread(id, bytes);
+    }
+
     /// Completes and handles the packet that an earlier read left unfinished, copying only what it
     /// lacks. Returns the bytes behind it; `None` when there is nothing to look at.
     fn finish_first_frame<'b>(&mut self, id: ConnId, mut bytes: &'b [u8]) -> Option<&'b [u8]> {
@@ -64,23 +77,9 @@ impl Shard {
             return Some(bytes);
         }
         let mut unread = std::mem::take(&mut conn.unread);
-        let packet_size_max = self.packet_size_max();
         loop {
-            let lacking = match frame(&unread, packet_size_max) {
-                Ok(Framing::Complete(frame)) => {
-                    return match self.on_frame(id, &frame) {
-                        Next::Continue => Some(bytes),
-                        Next::Hold => {
-                            self.keep_unread(id, bytes);
-                            None
-                        }
-                        Next::Move(to) => {
-                            self.start_move(id, to, &unread, bytes);
-                            None
-                        }
-                        Next::Stop => None,
-                    };
-                }
+            let lacking = match frame(&unread, self.packet_size_max()) {
+                Ok(Framing::Complete(_)) => return self.on_first_frame(id, unread, bytes),
                 Ok(Framing::Incomplete { total: Some(total) }) => total - unread.len(),
                 Ok(Framing::Incomplete { total: None }) => 1,
                 Err(error) => {
@@ -88,7 +87,7 @@ impl Shard {
                     return None;
                 }
             };
-            if bytes.is_empty() || lacking > bytes.len() {
+            if lacking > bytes.len() {
                 unread.extend_from_slice(bytes);
                 if let Some(conn) = self.peers.conns.get_mut(id) {
                     conn.unread = unread;
@@ -101,6 +100,35 @@ impl Shard {
         }
     }
 
+    /// Handles a packet that was assembled from several reads and returns the bytes behind it, if they
+    /// are to be looked at.
+    fn on_first_frame<'b>(
+        &mut self,
+        id: ConnId,
+        whole: Vec<u8>,
+        rest: &'b [u8],
+    ) -> Option<&'b [u8]> {
+        // Large messages are not copied again: whoever keeps one keeps the frame.
+        let is_large = whole.len() >= REFERENCE_BYTES_MIN;
+        let whole = if is_large { self.peers.frames.share(whole) } else { Arc::new(whole) };
+        let shared = is_large.then_some(&whole);
+        let Ok(Framing::Complete(frame)) = frame(&whole, self.packet_size_max()) else {
+            unreachable!("it was complete before");
+        };
+        match self.on_frame(id, &frame, shared) {
+            Next::Continue => Some(rest),
+            Next::Hold => {
+                self.keep_unread(id, rest);
+                None
+            }
+            Next::Move(to) => {
+                self.start_move(id, to, &whole, rest);
+                None
+            }
+            Next::Stop => None,
+        }
+    }
+
     /// Handles every whole packet in `bytes` and keeps the rest.
     fn on_frames(&mut self, id: ConnId, mut bytes: &[u8]) {
         let packet_size_max = self.packet_size_max();
@@ -108,14 +136,16 @@ impl Shard {
             match frame(bytes, packet_size_max) {
                 Ok(Framing::Complete(frame)) => {
                     let rest = &bytes[frame.len..];
-                    match self.on_frame(id, &frame) {
+                    match self.on_frame(id, &frame, None) {
                         Next::Continue => bytes = rest,
                         Next::Hold => return self.keep_unread(id, rest),
                         Next::Move(to) => return self.start_move(id, to, bytes, &[]),
                         Next::Stop => return,
                     }
                 }
-                Ok(Framing::Incomplete { .. }) => return self.keep_unread(id, bytes),
+                Ok(Framing::Incomplete { total }) => {
+                    return self.keep_incomplete(id, bytes, total.unwrap_or(0));
+                }
                 Err(error) => return self.on_malformed(id, error),
             }
         }
@@ -126,7 +156,7 @@ impl Shard {
     }
 
     #[inline]
-    fn on_frame(&mut self, id: ConnId, frame: &Frame<'_>) -> Next {
+    fn on_frame(&mut self, id: ConnId, frame: &Frame<'_>, whole: Option<&Arc<Vec<u8>>>) -> Next {
         let now_ms = self.peers.now.mono_ms;
         let Some(conn) = self.peers.conns.get_mut(id) else { return Next::Stop };
         conn.heard_at_ms = now_ms;
@@ -137,7 +167,7 @@ impl Shard {
             return Next::Stop;
         }
         match packet_type {
-            PacketType::Publish => self.on_publish(id, frame),
+            PacketType::Publish => self.on_publish(id, frame, whole),
             PacketType::Connect => self.on_connect(id, frame),
             _ => self.on_other(id, frame),
         }

@@ -94,7 +94,7 @@ impl Shard {
             "" => self.assign_client_id(),
             given => given.to_owned(),
         };
-        let connecting = Connecting::new(connect, &client_id, grant);
+        let connecting = Connecting::new(connect, &client_id, grant, &mut self.peers.frames);
         if self.config.auth == AuthMode::AllowAnonymous {
             self.open_session(id, connecting, None);
             return Next::Continue;

@@ -170,7 +170,7 @@ impl Shard {
             let deliver = ToMemberHome::Deliver {
                 member: member.session,
                 group,
-                message: view.keep(),
+                message: view.keep(&mut self.peers.frames),
                 options: member.options,
                 ids: SubscriptionIdList::one(member.subscription_id),
             };

@@ -1,5 +1,7 @@
 //! A PUBLISH from a client to everybody who wants it. Must not know how a message is sent.
 
+use std::sync::Arc;
+
 use martlet_proto::{
     Ack, Frame, Packet, PacketId, Publish, Qos, ReasonCode, Sender, decode_publish,
 };
@@ -31,7 +33,12 @@ pub(super) struct Merged {
 
 impl Shard {
     #[inline]
-    pub(super) fn on_publish(&mut self, id: ConnId, frame: &Frame<'_>) -> Next {
+    pub(super) fn on_publish(
+        &mut self,
+        id: ConnId,
+        frame: &Frame<'_>,
+        whole: Option<&Arc<Vec<u8>>>,
+    ) -> Next {
         let Some(conn) = self.peers.conns.get(id) else { return Next::Stop };
         let publish = match decode_publish(frame, conn.proto.version(), Sender::Client) {
             Ok(publish) => publish,
@@ -43,11 +50,11 @@ impl Shard {
         self.peers.stats.publish_received += 1;
         self.peers.stats.publish_bytes_received += publish.payload.len() as u64;
         if publish.properties.topic_alias.is_none() && !publish.topic.is_empty() {
-            return self.on_publish_to(id, &publish, publish.topic);
+            return self.on_publish_to(id, &publish, publish.topic, whole);
         }
         let mut topic = std::mem::take(&mut self.topic_scratch);
         let next = match self.resolve_alias(id, &publish, &mut topic) {
-            true => self.on_publish_to(id, &publish, &topic),
+            true => self.on_publish_to(id, &publish, &topic, whole),
             false => Next::Stop,
         };
         self.topic_scratch = topic;
@@ -72,7 +79,13 @@ impl Shard {
     }
 
     #[inline]
-    fn on_publish_to(&mut self, id: ConnId, publish: &Publish<'_>, topic: &str) -> Next {
+    fn on_publish_to(
+        &mut self,
+        id: ConnId,
+        publish: &Publish<'_>,
+        topic: &str,
+        whole: Option<&Arc<Vec<u8>>>,
+    ) -> Next {
         let Some(conn) = self.peers.conns.get_mut(id) else { return Next::Stop };
         let Some(slot) = conn.session else { return Next::Stop };
         let expires_at_ms = match publish.properties.message_expiry_s {
@@ -88,6 +101,7 @@ impl Shard {
             retain: publish.retain,
             expires_at_ms,
             origin: session.key,
+            frame: whole,
             kept: None,
         };
         // [MQTT-3.3.4-1] [MQTT3-3.3.4-1]
@@ -182,7 +196,7 @@ impl Shard {
         let mut wanted = false;
         if self.homes.shards() > 1 {
             for shard in self.router.interested(view.topic).iter() {
-                self.mailroom.to(ShardId(shard)).push_publish(view);
+                self.mailroom.to(ShardId(shard)).push_publish(view, &mut self.peers.frames);
                 wanted = true;
             }
         }

@@ -97,7 +97,7 @@ impl Shard {
     #[cold]
     pub(super) fn retain(&mut self, view: &mut PublishView<'_>) {
         let home = self.homes.of(view.topic);
-        let message = view.keep();
+        let message = view.keep(&mut self.peers.frames);
         if home == self.config.shard {
             self.keep_retained(&message);
         } else {

@@ -78,6 +78,7 @@ impl Shard {
         if self.sys.deadline_ms().is_none_or(|due_ms| due_ms > now_ms) {
             return;
         }
+        self.peers.frames.trim();
         let is_first = self.sys.due_ms.is_none();
         if is_first {
             self.sys.started_ms = now_ms;
@@ -113,6 +114,7 @@ impl Shard {
             retain: true,
             expires_at_ms: NEVER,
             origin: SessionKey::NONE,
+            frame: None,
             kept: None,
         };
         self.publish(&mut view);
