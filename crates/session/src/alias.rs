@@ -178,9 +178,10 @@ impl OutboundAliases {
     /// Takes a mapping back whose PUBLISH was not sent after all.
     pub fn forget(&mut self, alias: NonZeroU16) {
         let at = usize::from(alias.get() - 1);
-        if let Some(mapping) = self.mappings.get_mut(at) {
-            mapping.topic = Box::default();
-            mapping.fingerprint = 0;
+        if at + 1 == self.mappings.len() {
+            self.mappings.pop();
+        } else if let Some(mapping) = self.mappings.get_mut(at) {
+            *mapping = Mapping { fingerprint: 0, topic: Box::default() };
             self.used &= !(1 << at);
             self.hand = at as u8;
         }

@@ -233,8 +233,8 @@ command_error! {
         TopicName(TopicError) => "not a topic name",
         /// The response topic is no topic name.
         ResponseTopic(TopicError) => "the response topic is not a topic name",
-        /// Text with U+0000.
-        InvalidField => "a text has a null character",
+        /// A property with text with U+0000, or with another value that cannot be sent.
+        InvalidField => "a property has a value that cannot be sent",
         /// The QoS is above the server's Maximum QoS.
         QosNotSupported => "the server does not support this QoS",
         /// The server has no retained messages.

@@ -2,7 +2,9 @@
 
 use alloc::vec::Vec;
 
-use martlet_proto::{ConnAck, Connect, Will, topic};
+use martlet_proto::{
+    ConnAck, Connect, ForwardFields, ForwardProperties, PacketType, Version, Will, topic,
+};
 
 use super::authenticate::Authentication;
 use super::connection::{ClientConnection, ConnectionOptions, Phase};
@@ -11,7 +13,6 @@ use super::event::Event;
 use super::limits::{PACKET_SIZE_MAX, ServerLimits};
 use super::session::ClientSession;
 use crate::alias::OutboundAliases;
-use martlet_proto::{PacketType, Version};
 
 /// The longest string and the longest binary data, in bytes.
 const FIELD_MAX: usize = 65_535;
@@ -20,6 +21,23 @@ const FIELD_MAX: usize = 65_535;
 pub(super) fn is_text(text: &str) -> bool {
     // [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT-1.5.7-1] [MQTT3-1.5.3-1] [MQTT3-1.5.3-2]
     text.len() <= FIELD_MAX && !text.as_bytes().contains(&0)
+}
+
+/// Whether forward properties that an application has built can be sent.
+pub(super) fn is_well_formed(forward: &ForwardProperties<'_>) -> bool {
+    if forward.is_empty() {
+        return true;
+    }
+    // A value that is not well-formed is not given out, so the sum of what is given out tells.
+    // [MQTT-1.5.4-2] [MQTT-1.5.7-1] [MQTT-3.3.2-13] [MQTT-3.3.2-19]
+    let fields = ForwardFields {
+        payload_format: forward.payload_format().filter(|format| *format <= 1),
+        response_topic: forward.response_topic(),
+        correlation_data: forward.correlation_data(),
+        content_type: forward.content_type(),
+        user_properties: &[],
+    };
+    fields.encoded_len() + forward.user_properties().encoded_len() == forward.encoded_len()
 }
 
 /// What the CONNECT of this connection asked for.
@@ -217,15 +235,11 @@ fn check(connect: &Connect<'_>) -> Result<(), ConnectError> {
 
 fn check_will(will: &Will<'_>) -> Result<(), ConnectError> {
     topic::check_name(will.topic).map_err(ConnectError::WillTopic)?; // [MQTT-3.1.3-11] [MQTT3-3.1.3-10]
-    if let Some(response_topic) = will.forward.response_topic() {
-        topic::check_name(response_topic).map_err(ConnectError::WillTopic)?;
-    }
-    let user_properties = will.forward.user_properties();
-    if will.payload.len() > FIELD_MAX
-        || !will.forward.content_type().is_none_or(is_text)
-        || !user_properties.iter().all(|(name, value)| is_text(name) && is_text(value))
-    {
+    if will.payload.len() > FIELD_MAX || !is_well_formed(&will.forward) {
         return Err(ConnectError::InvalidField);
     }
-    Ok(())
+    match will.forward.response_topic() {
+        Some(response_topic) => topic::check_name(response_topic).map_err(ConnectError::WillTopic),
+        None => Ok(()),
+    }
 }

@@ -12,7 +12,7 @@ use super::acknowledge::ack;
 use super::connection::{ClientConnection, Phase};
 use super::error::{PublishError, Violation};
 use super::event::{Event, Publication, Token};
-use super::handshake::is_text;
+use super::handshake::is_well_formed;
 use super::session::{ClientSession, Message, Release, packet};
 use crate::alias::Assigned;
 use crate::outgoing::{InFlight, PubRec};
@@ -21,22 +21,14 @@ use crate::outgoing::{InFlight, PubRec};
 pub(super) fn check(publication: &Publication<'_>) -> Result<(), PublishError> {
     // [MQTT-3.3.2-1] [MQTT-3.3.2-2] [MQTT3-3.3.2-1] [MQTT3-3.3.2-2]
     topic::check_name(publication.topic).map_err(PublishError::TopicName)?;
-    let forward = &publication.forward;
-    if forward.is_empty() {
-        return Ok(());
-    }
-    if let Some(response_topic) = forward.response_topic() {
-        // [MQTT-3.3.2-13] [MQTT-3.3.2-14]
-        topic::check_name(response_topic).map_err(PublishError::ResponseTopic)?;
-    }
-    let user_properties = forward.user_properties();
-    // [MQTT-3.3.2-19]
-    if !forward.content_type().is_none_or(is_text)
-        || !user_properties.iter().all(|(name, value)| is_text(name) && is_text(value))
-    {
+    if !is_well_formed(&publication.forward) {
         return Err(PublishError::InvalidField);
     }
-    Ok(())
+    match publication.forward.response_topic() {
+        // [MQTT-3.3.2-14]
+        Some(reply) => topic::check_name(reply).map_err(PublishError::ResponseTopic),
+        None => Ok(()),
+    }
 }
 
 impl ClientConnection {

@@ -159,6 +159,7 @@ impl ClientConnection {
         let token = session.token();
         let mut request = Request { token, id: None, ask, user_properties };
         if self.phase == Phase::Open {
+            request.admit(&self.limits)?;
             let id = session.next_id().ok_or(RequestError::NoPacketId)?;
             self.put_request(&request, id, out)?;
             request.id = Some(id);
@@ -179,10 +180,10 @@ impl ClientConnection {
         while at < session.requests.len() {
             // The identifier stays what it was. [MQTT3-2.3.1-3]
             let known = session.requests[at].id;
-            let sent = match known.or_else(|| session.next_id()) {
-                Some(id) => self.put_request(&session.requests[at], id, out).map(|()| id),
-                None => Err(RequestError::NoPacketId),
-            };
+            let sent = session.requests[at].admit(&self.limits).and_then(|()| {
+                let id = known.or_else(|| session.next_id()).ok_or(RequestError::NoPacketId)?;
+                self.put_request(&session.requests[at], id, out).map(|()| id)
+            });
             match sent {
                 Ok(id) => {
                     session.requests[at].id = Some(id);
@@ -202,7 +203,6 @@ impl ClientConnection {
         id: PacketId,
         out: &mut Vec<u8>,
     ) -> Result<(), RequestError> {
-        request.admit(&self.limits)?;
         let pairs: Vec<(&str, &str)> =
             request.user_properties.iter().map(|(name, value)| (&**name, &**value)).collect();
         let user_properties = UserProperties::from(pairs.as_slice());

@@ -1,7 +1,7 @@
 //! QoS 2, both directions.
 
-use martlet_proto::{Ack, Packet, ReasonCode, Version};
 use crate::scripted::*;
+use martlet_proto::{Ack, Packet, ReasonCode, Version};
 
 const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];
 

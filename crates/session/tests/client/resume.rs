@@ -1,8 +1,8 @@
 //! What a new connection does for a session that goes on.
 
+use crate::scripted::*;
 use martlet_proto::{ConnAckProperties, ConnectProperties, Packet, SubAck, Version};
 use martlet_session::client::ConnectionOptions;
-use crate::scripted::*;
 
 const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];
 

@@ -62,7 +62,12 @@ pub(crate) fn publication<'a>(topic: &'a str, payload: &'a str, qos: Qos) -> Pub
     }
 }
 
-pub(crate) fn publish<'a>(topic: &'a str, payload: &'a str, qos: Qos, packet_id: u16) -> Publish<'a> {
+pub(crate) fn publish<'a>(
+    topic: &'a str,
+    payload: &'a str,
+    qos: Qos,
+    packet_id: u16,
+) -> Publish<'a> {
     Publish {
         dup: false,
         qos,
@@ -179,7 +184,11 @@ impl Scripted {
         self.server(Packet::Publish(publish)).expect("a PUBLISH in order");
     }
 
-    pub(crate) fn server_ack(&mut self, packet: fn(Ack<'static>) -> Packet<'static>, packet_id: u16) {
+    pub(crate) fn server_ack(
+        &mut self,
+        packet: fn(Ack<'static>) -> Packet<'static>,
+        packet_id: u16,
+    ) {
         self.server(packet(Ack::new(id(packet_id), OK))).expect("an acknowledgement in order");
     }
 

@@ -1,8 +1,8 @@
 //! Session Present in CONNACK, against what the client has.
 
+use crate::scripted::*;
 use martlet_proto::{ConnAck, ConnAckProperties, Packet, Version};
 use martlet_session::client::{ClientSession, ConnectionOptions, End, Violation};
-use crate::scripted::*;
 
 fn answered(
     session: ClientSession,
