@@ -7,7 +7,7 @@ use crate::property::Property;
 use crate::reason::ReasonCode;
 use crate::topic::TopicError;
 
-/// A peer sent bytes that the standard does not allow. The connection cannot go on [MQTT-4.13.1-1].
+/// A peer sent bytes that the standard does not allow. The connection cannot go on (MQTT-4.13.1-1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeError {
     kind: DecodeErrorKind,

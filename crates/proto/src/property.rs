@@ -251,6 +251,7 @@ impl<'a> Properties<'a> {
     }
 
     /// The next property of the section.
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<(Property, Value<'a>)>, DecodeError> {
         if self.reader.is_empty() {
             return Ok(None);
@@ -278,6 +279,7 @@ impl<'a> Properties<'a> {
         Ok(Some((property, value)))
     }
 
+    #[inline]
     fn value(&mut self, property: Property) -> Result<Value<'a>, DecodeError> {
         let reader = &mut self.reader;
         let (value, valid) = match property.value_type() {

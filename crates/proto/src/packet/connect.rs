@@ -116,6 +116,7 @@ impl<'a> Connect<'a> {
         }
     }
 
+    // [MQTT-3.1.4-1] [MQTT3-3.1.4-1] the whole of section 3.1; what does not conform is an error, and a closed connection
     pub(crate) fn take(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let version = take_version(reader)?;
         let flags = reader.u8()?;

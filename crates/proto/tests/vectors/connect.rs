@@ -27,6 +27,7 @@ pub(crate) const CASES: &[Case] = &[
     same("variable header of figure 3-6, 5.0", V5, Client, "10 20 0004 'MQTT' 05 CE 000A 05 110000000A 0001 'c' 00 0001 't' 0001 'w' 0001 'u' 0001 'p'", "CONNECT 5.0 client=c clean keepalive=10 expiry=10 user=u password=p will=t q1 payload=w"),
     same("variable header of figure 3-6, 3.1.1", V311, Client, "10 19 0004 'MQTT' 04 CE 000A 0001 'c' 0001 't' 0001 'w' 0001 'u' 0001 'p'", "CONNECT 3.1.1 client=c clean keepalive=10 user=u password=p will=t q1 payload=w"),
 
+    // What is not as section 3.1 says is refused: the rows with a fault. [MQTT-3.1.4-1] [MQTT3-3.1.4-1]
     same("no client identifier, 3.1.1", V311, Client, "10 0C 0004 'MQTT' 04 02 0000 0000", "CONNECT 3.1.1 client= clean keepalive=0"),
     same("user name without password, 3.1.1", V311, Client, "10 10 0004 'MQTT' 04 82 0000 0001 'c' 0001 'u'", "CONNECT 3.1.1 client=c clean keepalive=0 user=u"), // [MQTT3-3.1.2-20]
     same("password without user name, 5.0", V5, Client, "10 11 0004 'MQTT' 05 42 0000 00 0001 'c' 0001 'p'", "CONNECT 5.0 client=c clean keepalive=0 password=p"), // [MQTT-3.1.2-16] [MQTT-2.2.2-1]
