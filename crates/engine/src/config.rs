@@ -76,8 +76,11 @@ pub struct Limits {
     pub outbox_low_bytes: usize,
     /// Unsent bytes (mostly acknowledgements the client does not read) at which it is not read any more.
     pub outbox_pause_bytes: usize,
-    /// Subscriptions of one session.
+    /// Subscriptions of one session: what ends with it has to be taken out of the index in one go.
     pub subscriptions_max: usize,
+    /// Topic filters of one SUBSCRIBE that are looked at; the rest is refused with 0x97. A turn must not
+    /// last as long as the largest packet could make it.
+    pub subscribe_filters_max: usize,
     /// Levels of a topic name or filter; deeper ones are refused.
     pub topic_levels_max: usize,
     /// Sessions, connected or not.
@@ -114,7 +117,8 @@ impl Default for Limits {
             outboxes_bytes_max: 1024 * MIB,
             outbox_low_bytes: 64 * 1024,
             outbox_pause_bytes: 256 * 1024,
-            subscriptions_max: 1_000_000,
+            subscriptions_max: 100_000,
+            subscribe_filters_max: 16_384,
             topic_levels_max: 128,
             sessions_max: 10_000_000,
             retained_messages_max: 10_000_000,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use martlet_session::server::Connection;
+use martlet_session::server::{Connection, Phase};
 
 use crate::auth::AuthToken;
 use crate::connecting::Connecting;
@@ -58,6 +58,11 @@ impl Conn {
             settled: false,
             end: None,
         }
+    }
+
+    /// Whether what comes has to wait for a verdict on the CONNECT.
+    pub(crate) fn is_held(&self) -> bool {
+        self.auth_token.is_some() && self.proto.phase() == Phase::Authenticating
     }
 
     /// Unsent bytes.

@@ -141,7 +141,7 @@ impl Peers {
         if left >= self.limits.outbox_low_bytes {
             return None;
         }
-        if conn.paused {
+        if conn.paused && !conn.is_held() {
             conn.paused = false;
             self.resume.push(id);
         }

@@ -111,10 +111,10 @@ impl Peers {
     }
 }
 
-/// The interval a receiver sees: what is left [MQTT-3.3.2-6]; one second for what ran out after it was
-/// first sent, which must still be finished.
+/// The interval a receiver sees: what is left [MQTT-3.3.2-6]; zero for what ran out after it was first
+/// sent, which must still be finished.
 fn expiry_s(expires_at_ms: u64, now_ms: u64) -> Option<u32> {
-    (expires_at_ms != NEVER).then(|| remaining_expiry_s(expires_at_ms, now_ms).unwrap_or(1))
+    (expires_at_ms != NEVER).then(|| remaining_expiry_s(expires_at_ms, now_ms).unwrap_or(0))
 }
 
 /// Lets the client's alias table stand in for the topic.

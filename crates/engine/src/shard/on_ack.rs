@@ -63,8 +63,6 @@ impl Shard {
     fn finished(&mut self, slot: u32) {
         self.peers.stats.in_flight -= 1;
         self.peers.feed(slot);
-        if self.peers.stats.retained > 0 || self.homes.shards() > 1 {
-            self.note_replays(slot);
-        }
+        self.note_replays(slot);
     }
 }

@@ -30,7 +30,7 @@ impl Shard {
             return;
         }
         self.peers.stats.bytes_received += bytes.len() as u64;
-        if self.is_held(id) {
+        if conn.is_held() {
             self.keep_unread(id, bytes);
             return;
         }
@@ -38,12 +38,6 @@ impl Shard {
             self.on_frames(id, rest);
         }
         self.peers.pause_if_full(id);
-    }
-
-    /// Whether what comes has to wait for a verdict on the CONNECT.
-    fn is_held(&self, id: ConnId) -> bool {
-        let conn = self.peers.conns.get(id);
-        conn.is_some_and(|c| c.auth_token.is_some() && c.proto.phase() == Phase::Authenticating)
     }
 
     /// Looks at what waited while a verdict was due.

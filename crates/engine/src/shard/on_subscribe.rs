@@ -61,7 +61,9 @@ impl Shard {
         let subscription_id = subscribe.subscription_id.map_or(0, |id| id.get());
         // [MQTT-3.8.4-5] [MQTT3-3.8.4-4] One after the other, one answer.
         for (filter, options) in subscribe.filters.iter() {
-            let code = match self.refuse_subscription(slot, filter) {
+            let is_over = pending.codes.len() >= self.config.limits.subscribe_filters_max;
+            let refused = is_over.then_some(ReasonCode::QuotaExceeded);
+            let code = match refused.or_else(|| self.refuse_subscription(slot, filter)) {
                 Some(reason) => reason as u8,
                 None => {
                     self.subscribe(slot, filter, options, subscription_id, token, &mut pending);
