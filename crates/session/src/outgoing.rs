@@ -59,10 +59,13 @@ pub enum InFlight<'a, M> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// QoS 1 PUBLISH sent; PUBACK awaited.
+    // [MQTT-4.3.2-3]
     AwaitPubAck,
     /// QoS 2 PUBLISH sent; PUBREC awaited.
+    // [MQTT-4.3.3-3]
     AwaitPubRec,
     /// PUBREL sent; PUBCOMP awaited.
+    // [MQTT-4.3.3-5]
     AwaitPubComp,
     /// A tombstone: keeps the distance between its neighbours.
     Finished,

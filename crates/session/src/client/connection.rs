@@ -199,6 +199,7 @@ impl ClientConnection {
         } else if disconnect.reason == ReasonCode::NormalDisconnection {
             disconnect.put(self.version, out);
         }
+        // Also the way out of a re-authentication that failed. [MQTT-4.12.1-2]
         // Nothing is sent from here on. [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT3-3.14.4-1] [MQTT3-3.14.4-2]
         self.finish(End::Disconnected);
         Ok(())

@@ -211,6 +211,9 @@ command_error! {
     ConnectError {
         /// Version 3.1 always needs a client identifier, 3.1.1 for a session that persists.
         ClientIdEmpty => "this version needs a client identifier here",
+        /// The session state is that of another client identifier, perhaps of one that the
+        /// server assigned.
+        ClientIdDiffers => "the session belongs to another client identifier",
         /// Before version 5 a password needs a user name.
         PasswordWithoutUserName => "a password needs a user name in this version",
         /// The will's topic is no topic name.

@@ -1,5 +1,6 @@
 //! CONNECT and CONNACK: what may be asked, and what the answer means for connection and session.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use martlet_proto::{
@@ -44,7 +45,7 @@ pub(super) fn is_well_formed(forward: &ForwardProperties<'_>) -> bool {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) clean_start: bool,
-    pub(super) client_id_empty: bool,
+    pub(super) client_id: Box<str>,
     pub(super) keep_alive_s: u16,
     pub(super) session_expiry_s: u32,
     pub(super) receive_max: u16,
@@ -63,7 +64,7 @@ impl Asked {
         });
         Self {
             clean_start: connect.clean_start,
-            client_id_empty: connect.client_id.is_empty(),
+            client_id: connect.client_id.into(),
             keep_alive_s: connect.keep_alive_s,
             session_expiry_s: said.session_expiry_s.unwrap_or(0),
             receive_max: said.receive_max.filter(|_| v5).unwrap_or(u16::MAX),
@@ -84,7 +85,8 @@ impl ClientConnection {
     /// what is accepted from the server.
     ///
     /// # Errors
-    /// When the CONNECT would break the rules of its version; the session is untouched then.
+    /// When the CONNECT would break the rules of its version, or goes on with the session of
+    /// another client identifier; the session is untouched then.
     pub fn open(
         now_ms: u64,
         session: &mut ClientSession,
@@ -94,9 +96,13 @@ impl ClientConnection {
         mut on_event: impl FnMut(Event<'_>),
     ) -> Result<Self, ConnectError> {
         check(connect)?;
-        // [MQTT-3.1.2-4] [MQTT3-3.1.2-6]
-        if connect.clean_start || session.ends_with_connection {
-            session.discard(&mut on_event);
+        let discards = connect.clean_start || session.ends_with_connection;
+        let is_ours = session.client_id.is_empty() || *session.client_id == *connect.client_id;
+        if session.exists && !discards && !is_ours {
+            return Err(ConnectError::ClientIdDiffers); // [MQTT-3.1.3-2] [MQTT3-3.1.3-2]
+        }
+        if discards {
+            session.discard(&mut on_event); // [MQTT-3.1.2-4] [MQTT3-3.1.2-6]
         }
         // The first packet, and the only CONNECT. [MQTT-3.1.0-1] [MQTT3-3.1.0-1] [MQTT3-3.1.0-2]
         connect.put(connect.version, out);
@@ -145,6 +151,7 @@ impl ClientConnection {
         self.phase = Phase::Open;
         on_event(Event::Connected(connack));
         self.join_session(session, connack.session_present, on_event);
+        session.client_id = said.assigned_client_id.unwrap_or(&self.asked.client_id).into();
         self.resume(now_ms, session, out, on_event);
         Ok(())
     }
@@ -158,7 +165,7 @@ impl ClientConnection {
         if self.version.is_v5() {
             // [MQTT-4.12.0-5] [MQTT-4.12.0-6]
             self.authentication.check_method(PacketType::ConnAck, said.auth_method)?;
-            if self.asked.client_id_empty && said.assigned_client_id.is_none() {
+            if self.asked.client_id.is_empty() && said.assigned_client_id.is_none() {
                 return Err(Violation::AssignedClientIdMissing); // [MQTT-3.2.2-16]
             }
             if said.response_information.is_some() && !self.asked.response_information {

@@ -193,6 +193,7 @@ impl ClientConnection {
         let publication = message.publication(qos);
         let token = message.token;
         let sent = self.limits.admit(qos, message.retain).and_then(|()| {
+            // However old it is. [MQTT-4.3.3-7]
             // [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT3-3.3.1-1] [MQTT3-3.3.1-3]
             self.put_publish(packet(&publication, Some(id), true), out)
         });

@@ -163,7 +163,7 @@ impl ClientConnection {
             pubrel.properties.reason_string,
             !pubrel.properties.user_properties.is_empty(),
         )?;
-        // [MQTT-4.3.3-11] [MQTT-4.3.3-12] [MQTT3-4.3.3-2] [MQTT-3.7.2-1]
+        // [MQTT-4.3.3-11] [MQTT-4.3.3-12] [MQTT-4.3.3-13] [MQTT3-4.3.3-2] [MQTT-3.7.2-1]
         let reason = if session.received.pubrel(pubrel.packet_id) {
             self.acknowledgements.closed();
             ReasonCode::Success

@@ -110,6 +110,8 @@ pub struct ClientSession {
     /// SUBSCRIBE and UNSUBSCRIBE without their answer.
     pub(super) requests: Vec<Request>,
     token_next: u64,
+    /// Whose session state this is, as far as that is known.
+    pub(super) client_id: Box<str>,
     /// This side has session state: the server may resume it.
     pub(super) exists: bool,
     /// The session ends together with the network connection.
@@ -129,6 +131,7 @@ impl ClientSession {
             waiting_bytes_max,
             requests: Vec::new(),
             token_next: 0,
+            client_id: Box::default(),
             exists: false,
             ends_with_connection: false,
         }
@@ -136,6 +139,7 @@ impl ClientSession {
 
     /// A client that was connected before, in another process say, and finished all its flows:
     /// its session state is empty, but it has one, so the server may say "session present".
+    /// It takes on the client identifier of its first connection.
     pub fn resumed(waiting_bytes_max: usize) -> Self {
         Self { exists: true, ..Self::new(waiting_bytes_max) }
     }

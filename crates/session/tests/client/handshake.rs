@@ -165,6 +165,58 @@ fn a_refusal_is_reported_and_nothing_is_sent_after_it() {
     }
 }
 
+// [MQTT-3.2.2-1] [MQTT-3.2.2-6] [MQTT-3.2.2-8] [MQTT3-3.2.2-4]
+#[test]
+fn a_malformed_connack_closes_the_connection() {
+    for (bytes, reason) in [
+        (&b"\x20\x03\x02\x00\x00"[..], "DISCONNECT 0x81"),
+        (b"\x20\x03\x01\x87\x00", "DISCONNECT 0x82"),
+        (b"\x20\x03\x00\x01\x00", "DISCONNECT 0x82"),
+        (b"\x20\x03\x00\x92\x00", "DISCONNECT 0x82"),
+    ] {
+        let mut client = connecting(Version::V5);
+        client.bytes(bytes).unwrap_err();
+        assert!(client.events().is_empty());
+        assert_eq!(client.sent(), [reason], "{bytes:x?}");
+    }
+    for bytes in [b"\x20\x02\x01\x05", b"\x20\x02\x00\x06"] {
+        let mut client = connecting(Version::V311);
+        client.bytes(bytes).unwrap_err();
+        assert!(client.events().is_empty() && client.sent().is_empty());
+    }
+}
+
+// [MQTT-3.1.3-2] [MQTT3-3.1.3-2]
+#[test]
+fn a_session_belongs_to_its_client_identifier() {
+    let mut client = Scripted::persistent(Version::V5);
+    client.publish("t", "x", Q1).unwrap();
+    client.events();
+    let (mut session, _) = client.broken();
+    let mut open = |client_id, clean_start| {
+        let connect = Connect { client_id, clean_start, ..persistent(Version::V5) };
+        let mut out = Vec::new();
+        let options = ConnectionOptions::default();
+        ClientConnection::open(0, &mut session, &connect, options, &mut out, |_| {}).map(|_| ())
+    };
+    assert_eq!(open("other", false), Err(ConnectError::ClientIdDiffers));
+    assert_eq!(open("", false), Err(ConnectError::ClientIdDiffers));
+    assert_eq!(open("client", false), Ok(()));
+    assert_eq!(open("other", true), Ok(()), "its state is discarded");
+}
+
+// [MQTT-3.1.3-2]
+#[test]
+fn an_assigned_identifier_is_the_one_to_go_on_with() {
+    let session = ClientSession::new(1000);
+    let connect = Connect { client_id: "", ..persistent(Version::V5) };
+    let properties = ConnAckProperties { assigned_client_id: Some("a1"), ..Default::default() };
+    let client = Scripted::accepted(session, &connect, false, properties);
+    let (session, _) = client.broken();
+    let connect = Connect { client_id: "a1", ..connect };
+    Scripted::accepted(session, &connect, true, ConnAckProperties::default());
+}
+
 // [MQTT-3.2.0-1] [MQTT3-3.2.0-1] [MQTT-3.14.0-1] [MQTT3-4.8.0-1]
 #[test]
 fn nothing_may_come_before_connack() {
