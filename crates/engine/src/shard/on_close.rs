@@ -1,7 +1,7 @@
 //! The end of connections and sessions, from whichever side. Must not know why a peer left beyond the
 //! cause it is told.
 
-use martlet_proto::{ConnAck, ConnAckProperties, DecodeErrorKind, Disconnect, Packet, ReasonCode};
+use martlet_proto::{ConnAck, DecodeErrorKind, Disconnect, Packet, PacketType, ReasonCode};
 use martlet_proto::{Qos, Version};
 use martlet_session::server::Phase;
 
@@ -81,30 +81,33 @@ impl Shard {
     /// CONNACK with the reason, where the standard wants one [MQTT-3.2.2-6] [MQTT-3.2.2-8]
     /// [MQTT3-3.2.2-4] [MQTT3-3.2.2-6].
     fn refuse(&mut self, id: ConnId, cause: Cause) {
-        let Some(conn) = self.peers.conns.get(id) else { return };
+        let Some(conn) = self.peers.conns.get_mut(id) else { return };
         let Some(mut reason) = reason_of(cause) else { return };
+        let no_connect_came = conn.proto.phase() == Phase::AwaitConnect;
         match (cause, conn.proto.version()) {
             // [MQTT3-3.1.2-2] [MQTT-3.1.2-2]
             (Cause::Malformed(error), _)
                 if matches!(error.kind(), DecodeErrorKind::ProtocolVersion(_)) =>
             {
-                if let Some(conn) = self.peers.conns.get_mut(id) {
-                    conn.proto.refuse_in(Version::V311);
-                }
+                conn.proto.refuse_in(Version::V311);
             }
             // [MQTT3-3.1.4-1] [MQTT3-3.1.0-1]
             (Cause::Malformed(_), Version::V31 | Version::V311) => return,
-            (Cause::Malformed(_), Version::V5) if conn.proto.phase() != Phase::AwaitConnect => {}
             (Cause::Violation(martlet_session::server::Violation::FirstPacketNotConnect), _) => {
                 return;
             }
+            (Cause::ByServer(_), _) if no_connect_came => return,
             (Cause::ByServer(_), Version::V31 | Version::V311) => reason = in_v3(reason),
             _ => {}
         }
-        let properties = ConnAckProperties::default();
-        let ack = ConnAck { session_present: false, reason, properties };
-        let version = self.peers.conns.get(id).map(|conn| conn.proto.version());
-        if version.is_some_and(|version| version.is_v5() || reason.connack_v3().is_some()) {
+        if !reason.allowed_in(PacketType::ConnAck) {
+            reason = ReasonCode::ServerUnavailable;
+        }
+        let ack = ConnAck::new(false, reason);
+        let version = conn.proto.version();
+        // [MQTT-3.1.2-24]
+        let fits = ack.encoded_len(version) <= conn.proto.packet_size_max_out();
+        if fits && (version.is_v5() || reason.connack_v3().is_some()) {
             self.peers.send(id, |version, out| ack.put(version, out));
         }
     }
