@@ -1,4 +1,5 @@
-//! Owns the properties that a server passes on unaltered. Must not know the rest of the packet they came in.
+//! Owns the properties that a server passes on unaltered. Must not know the rest of the packet they
+//! came in.
 
 use core::fmt;
 
@@ -9,16 +10,20 @@ use crate::property::{
 use crate::put::Put;
 use crate::user::UserProperties;
 
-/// The properties of a message that go from the publisher to each subscriber as they are: Payload Format Indicator,
-/// Response Topic, Correlation Data, Content Type, and the User Properties in their order.
+/// The properties of a message that go from the publisher to each subscriber as they are: Payload
+/// Format Indicator, Response Topic, Correlation Data, Content Type, and the User Properties in
+/// their order.
 ///
-/// Opaque: the bytes as they were received. Two values are equal when they would write the same bytes.
-// [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20] [MQTT-3.1.3-10]
+/// Opaque: the bytes as they were received. Two values are equal when they would write the same
+/// bytes.
+// [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20]
+// [MQTT-3.1.3-10]
 #[derive(Clone, Copy, Default)]
 pub struct ForwardProperties<'a> {
     /// From the first property to pass on to the last one; others may stand between.
     section: &'a [u8],
-    /// The encoded length of those to pass on. It is the length of the section when nothing stands between.
+    /// The encoded length of those to pass on. It is the length of the section when nothing stands
+    /// between.
     len: usize,
 }
 
@@ -37,8 +42,8 @@ impl<'a> ForwardProperties<'a> {
         ForwardProperties { section, len }
     }
 
-    /// Takes bytes that [`ForwardProperties::put`] or [`ForwardFields::put`] has written. The bytes are trusted:
-    /// they are passed on as they are.
+    /// Takes bytes that [`ForwardProperties::put`] or [`ForwardFields::put`] has written. The bytes
+    /// are trusted: they are passed on as they are.
     #[inline]
     pub fn from_encoded(bytes: &'a [u8]) -> Self {
         ForwardProperties { section: bytes, len: bytes.len() }

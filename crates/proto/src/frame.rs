@@ -1,4 +1,5 @@
-//! Owns the fixed header (section 2.1): where a packet begins and ends. Must not know what is in its body.
+//! Owns the fixed header (section 2.1): where a packet begins and ends. Must not know what is in
+//! its body.
 
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::packet::PacketType;
@@ -46,8 +47,9 @@ pub enum Sender {
     Server,
 }
 
-/// Finds the packet at the front of `buf`. A wrong packet type, wrong flags, a bad length and a packet larger than
-/// `packet_size_max` bytes (fixed header included) are reported before the body has arrived.
+/// Finds the packet at the front of `buf`. A wrong packet type, wrong flags, a bad length and a
+/// packet larger than `packet_size_max` bytes (fixed header included) are reported before the body
+/// has arrived.
 #[inline]
 pub fn frame(buf: &[u8], packet_size_max: usize) -> Result<Framing<'_>, DecodeError> {
     let Some((&first, after)) = buf.split_first() else {
@@ -58,7 +60,8 @@ pub fn frame(buf: &[u8], packet_size_max: usize) -> Result<Framing<'_>, DecodeEr
         varint::Parsed::Value(value, used) => (value as usize, used),
         varint::Parsed::Incomplete => return Ok(Framing::Incomplete { total: None }),
         varint::Parsed::TooLong => return Err(DecodeErrorKind::VarIntTooLong.into()),
-        varint::Parsed::NotMinimal => return Err(DecodeErrorKind::VarIntNotMinimal.into()), // [MQTT-1.5.5-1]
+        // [MQTT-1.5.5-1]
+        varint::Parsed::NotMinimal => return Err(DecodeErrorKind::VarIntNotMinimal.into()),
     };
     let len = 1 + used + remaining;
     if len > packet_size_max {
@@ -70,8 +73,8 @@ pub fn frame(buf: &[u8], packet_size_max: usize) -> Result<Framing<'_>, DecodeEr
     }
 }
 
-/// What byte 1 of a fixed header may be, whatever the version. SUBSCRIBE, UNSUBSCRIBE and PUBREL have a DUP flag
-/// in version 3.1.
+/// What byte 1 of a fixed header may be, whatever the version. SUBSCRIBE, UNSUBSCRIBE and PUBREL
+/// have a DUP flag in version 3.1.
 const FIRST_BYTES: [bool; 256] = {
     let mut allowed = [false; 256];
     let mut byte = 0;
@@ -89,7 +92,8 @@ const fn first_byte_fault(byte: u8) -> Option<DecodeErrorKind> {
     let flags = byte & 0x0F;
     match packet {
         PacketType::Publish => match flags {
-            0b0110 | 0b0111 | 0b1110 | 0b1111 => Some(DecodeErrorKind::PublishQos3), // [MQTT-3.3.1-4] [MQTT3-3.3.1-4]
+            // [MQTT-3.3.1-4] [MQTT3-3.3.1-4]
+            0b0110 | 0b0111 | 0b1110 | 0b1111 => Some(DecodeErrorKind::PublishQos3),
             0b1000 | 0b1001 => Some(DecodeErrorKind::DupWithQos0), // [MQTT-3.3.1-2] [MQTT3-3.3.1-2]
             _ => None,
         },
@@ -112,9 +116,10 @@ fn fault(byte: u8) -> DecodeError {
     first_byte_fault(byte).unwrap_or(DecodeErrorKind::ReservedPacketType).into()
 }
 
-/// Which version to answer a CONNECT in, even when it cannot be decoded: a client of a later version is answered as
-/// one of version 5.0, one of an earlier level as one of 3.1.1. The highest bit of the level, which some bridges
-/// set, does not count. `None` when the frame is no CONNECT, or names another protocol.
+/// Which version to answer a CONNECT in, even when it cannot be decoded: a client of a later
+/// version is answered as one of version 5.0, one of an earlier level as one of 3.1.1. The highest
+/// bit of the level, which some bridges set, does not count. `None` when the frame is no CONNECT,
+/// or names another protocol.
 pub fn connect_version(frame: &Frame<'_>) -> Option<Version> {
     if frame.packet_type() != Some(PacketType::Connect) {
         return None;

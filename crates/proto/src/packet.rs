@@ -1,4 +1,5 @@
-//! Owns the list of the control packets, and the way from a frame to a packet. Must not know framing or sessions.
+//! Owns the list of the control packets, and the way from a frame to a packet. Must not know
+//! framing or sessions.
 
 pub(crate) mod ack;
 pub(crate) mod auth;
@@ -104,8 +105,8 @@ impl PacketType {
     }
 
     /// The flags of the fixed header where they are reserved (table 2-2); 0 for PUBLISH.
-    // [MQTT-3.6.1-1] [MQTT-3.8.1-1] [MQTT-3.10.1-1] [MQTT3-3.6.1-1] [MQTT3-3.8.1-1] [MQTT3-3.10.1-1]
-    // [MQTT-3.14.1-1] [MQTT-3.15.1-1] [MQTT3-3.14.1-1]
+    // [MQTT-3.6.1-1] [MQTT-3.8.1-1] [MQTT-3.10.1-1] [MQTT3-3.6.1-1] [MQTT3-3.8.1-1]
+    // [MQTT3-3.10.1-1] [MQTT-3.14.1-1] [MQTT-3.15.1-1] [MQTT3-3.14.1-1]
     pub(crate) const fn flags(self) -> u8 {
         match self {
             PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe => 0b0010,
@@ -168,8 +169,8 @@ pub enum Packet<'a> {
     Auth(Auth<'a>),
 }
 
-/// Decodes the packet of a frame that `sender` has sent in this version. A CONNECT carries its own version;
-/// `version` is ignored for it.
+/// Decodes the packet of a frame that `sender` has sent in this version. A CONNECT carries its own
+/// version; `version` is ignored for it.
 ///
 /// # Errors
 /// Whatever the standard does not allow in these bytes, see [`DecodeErrorKind`].
@@ -236,7 +237,8 @@ macro_rules! packet_methods {
             /// Writes the whole packet.
             ///
             /// # Panics
-            /// When a string or binary data is longer than 65,535 bytes, or the packet longer than MQTT can say.
+            /// When a string or binary data is longer than 65,535 bytes, or the packet longer than
+            /// MQTT can say.
             pub fn put(&self, version: crate::Version, out: &mut impl crate::Put) {
                 let mut body = crate::put::Count(0);
                 self.put_body(version, &mut body);
@@ -277,8 +279,8 @@ impl Packet<'_> {
         }
     }
 
-    /// The length of the whole packet in bytes, fixed header included. A CONNECT carries its own version;
-    /// `version` is ignored for it.
+    /// The length of the whole packet in bytes, fixed header included. A CONNECT carries its own
+    /// version; `version` is ignored for it.
     pub fn encoded_len(&self, version: Version) -> usize {
         match self {
             Packet::Connect(packet) => packet.encoded_len(packet.version),
@@ -301,7 +303,8 @@ impl Packet<'_> {
     /// Writes the whole packet. A CONNECT carries its own version; `version` is ignored for it.
     ///
     /// # Panics
-    /// When a string or binary data is longer than 65,535 bytes, or the packet longer than MQTT can say.
+    /// When a string or binary data is longer than 65,535 bytes, or the packet longer than MQTT can
+    /// say.
     pub fn put(&self, version: Version, out: &mut impl Put) {
         match self {
             Packet::Connect(packet) => packet.put(packet.version, out),

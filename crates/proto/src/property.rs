@@ -1,5 +1,5 @@
-//! Owns the properties of version 5.0 (section 2.2.2): ids, types, which packet may have which, and the walk over
-//! a section. Must not know what a property is used for.
+//! Owns the properties of version 5.0 (section 2.2.2): ids, types, which packet may have which, and
+//! the walk over a section. Must not know what a property is used for.
 
 use core::fmt;
 
@@ -9,7 +9,8 @@ use crate::put::{Count, Put};
 use crate::read::Reader;
 use crate::topic;
 
-/// The set of properties that stands at one place, as bits of packet types; bit 0 is the Will Properties.
+/// The set of properties that stands at one place, as bits of packet types; bit 0 is the Will
+/// Properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place(u16);
 
@@ -72,7 +73,10 @@ const AUTH: u16 = Place::packet(PacketType::Auth).0;
 const ANSWERS: u16 = ALL & !(CONNECT | PUBLISH | SUBSCRIBE | UNSUBSCRIBE | WILL);
 
 macro_rules! properties {
-    ($($(#[$doc:meta])* $variant:ident = $id:literal, $name:literal, $section:literal, $type:ident, $places:expr;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident = $id:literal, $name:literal, $section:literal, $type:ident, $places:expr;
+    )*) => {
         /// A property (table 2-4). The value is its identifier.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u8)]
@@ -137,17 +141,21 @@ properties! {
     /// What an answer must repeat.
     CorrelationData = 0x09, "Correlation Data", "3.3.2.3.6", Binary, PUBLISH | WILL;
     /// The number that a client gave its subscription.
-    SubscriptionIdentifier = 0x0B, "Subscription Identifier", "3.8.2.1.2", VarIntNonZero, PUBLISH | SUBSCRIBE;
+    SubscriptionIdentifier = 0x0B, "Subscription Identifier",
+        "3.8.2.1.2", VarIntNonZero, PUBLISH | SUBSCRIBE;
     /// How long a session outlives its connection, in seconds.
-    SessionExpiryInterval = 0x11, "Session Expiry Interval", "3.1.2.11.2", Long, CONNECT | CONNACK | DISCONNECT;
+    SessionExpiryInterval = 0x11, "Session Expiry Interval",
+        "3.1.2.11.2", Long, CONNECT | CONNACK | DISCONNECT;
     /// The Client Identifier that the server chose.
     AssignedClientIdentifier = 0x12, "Assigned Client Identifier", "3.2.2.3.7", Text, CONNACK;
     /// The Keep Alive that the server demands, in seconds.
     ServerKeepAlive = 0x13, "Server Keep Alive", "3.2.2.3.14", Short, CONNACK;
     /// The name of the extended authentication.
-    AuthenticationMethod = 0x15, "Authentication Method", "3.1.2.11.9", Text, CONNECT | CONNACK | AUTH;
+    AuthenticationMethod = 0x15, "Authentication Method",
+        "3.1.2.11.9", Text, CONNECT | CONNACK | AUTH;
     /// What the authentication method needs.
-    AuthenticationData = 0x16, "Authentication Data", "3.1.2.11.10", Binary, CONNECT | CONNACK | AUTH;
+    AuthenticationData = 0x16, "Authentication Data",
+        "3.1.2.11.10", Binary, CONNECT | CONNACK | AUTH;
     /// Whether the client wants Reason Strings.
     RequestProblemInformation = 0x17, "Request Problem Information", "3.1.2.11.7", Flag, CONNECT;
     /// How long the will waits, in seconds.
@@ -175,11 +183,14 @@ properties! {
     /// The greatest packet in bytes.
     MaximumPacketSize = 0x27, "Maximum Packet Size", "3.1.2.11.4", LongNonZero, CONNECT | CONNACK;
     /// Whether the server has wildcard subscriptions.
-    WildcardSubscriptionAvailable = 0x28, "Wildcard Subscription Available", "3.2.2.3.11", Flag, CONNACK;
+    WildcardSubscriptionAvailable = 0x28, "Wildcard Subscription Available",
+        "3.2.2.3.11", Flag, CONNACK;
     /// Whether the server has Subscription Identifiers.
-    SubscriptionIdentifierAvailable = 0x29, "Subscription Identifier Available", "3.2.2.3.12", Flag, CONNACK;
+    SubscriptionIdentifierAvailable = 0x29, "Subscription Identifier Available",
+        "3.2.2.3.12", Flag, CONNACK;
     /// Whether the server has shared subscriptions.
-    SharedSubscriptionAvailable = 0x2A, "Shared Subscription Available", "3.2.2.3.13", Flag, CONNACK;
+    SharedSubscriptionAvailable = 0x2A, "Shared Subscription Available",
+        "3.2.2.3.13", Flag, CONNACK;
 }
 
 impl Property {
@@ -214,8 +225,8 @@ impl fmt::Display for Property {
     }
 }
 
-/// The walk over a received section, with every rule of table 2-4. It remembers where the properties of interest are,
-/// so that they can be walked again, or passed on as they came.
+/// The walk over a received section, with every rule of table 2-4. It remembers where the
+/// properties of interest are, so that they can be walked again, or passed on as they came.
 #[derive(Debug)]
 pub(crate) struct Properties<'a> {
     section: &'a [u8],
@@ -229,7 +240,8 @@ pub(crate) struct Properties<'a> {
 }
 
 impl<'a> Properties<'a> {
-    /// Takes the Property Length and the section from the front of the reader. `keep` is a set of [`Property::bit`]s.
+    /// Takes the Property Length and the section from the front of the reader. `keep` is a set of
+    /// [`Property::bit`]s.
     #[inline]
     pub(crate) fn take(
         reader: &mut Reader<'a>,
@@ -318,13 +330,14 @@ impl<'a> Properties<'a> {
         };
         match (valid, property) {
             (true, _) => Ok(value),
-            (false, Property::TopicAlias) => Err(DecodeErrorKind::TopicAliasZero.into()), // [MQTT-3.3.2-8]
+            // [MQTT-3.3.2-8]
+            (false, Property::TopicAlias) => Err(DecodeErrorKind::TopicAliasZero.into()),
             (false, _) => Err(DecodeErrorKind::PropertyValue(property).into()),
         }
     }
 
-    /// The smallest part of the section with all the properties that were to be kept, and the length of these alone.
-    /// The two lengths are the same when no other property stands between.
+    /// The smallest part of the section with all the properties that were to be kept, and the
+    /// length of these alone. The two lengths are the same when no other property stands between.
     pub(crate) fn kept(&self) -> (&'a [u8], usize) {
         (&self.section[self.kept_from..self.kept_to], self.kept_len)
     }
@@ -335,8 +348,9 @@ impl<'a> Properties<'a> {
     }
 }
 
-/// The walk over a section that was checked before, or written by this crate. Each item is one property as it is
-/// encoded: identifier, whole encoding, encoded value. It ends at the first thing it does not understand.
+/// The walk over a section that was checked before, or written by this crate. Each item is one
+/// property as it is encoded: identifier, whole encoding, encoded value. It ends at the first thing
+/// it does not understand.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EncodedProperties<'a> {
     rest: &'a [u8],

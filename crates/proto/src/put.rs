@@ -2,7 +2,8 @@
 
 use crate::varint;
 
-/// A sink for encoded bytes. Writing cannot fail: whoever calls has made room, see `encoded_len` of the packets.
+/// A sink for encoded bytes. Writing cannot fail: whoever calls has made room, see `encoded_len` of
+/// the packets.
 pub trait Put {
     /// Appends one byte.
     fn put_u8(&mut self, byte: u8);
@@ -126,7 +127,8 @@ impl Put for SliceBuf<'_> {
     }
 }
 
-/// Counts what would be written. One function then serves the length and the bytes, so they cannot disagree.
+/// Counts what would be written. One function then serves the length and the bytes, so they cannot
+/// disagree.
 pub(crate) struct Count(pub(crate) usize);
 
 impl Put for Count {

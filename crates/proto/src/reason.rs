@@ -1,4 +1,5 @@
-//! Owns the reason codes (section 2.4): values, names, which packet may carry which. Must not know when each is used.
+//! Owns the reason codes (section 2.4): values, names, which packet may carry which. Must not know
+//! when each is used.
 
 use crate::frame::Sender;
 use crate::packet::PacketType;
@@ -50,11 +51,12 @@ macro_rules! reason_codes {
     };
 }
 
-// Table 2-6 and the tables of the single packets. 0x8C is in DISCONNECT by table 2-6 and missing in table 3-10; it is
-// the answer to a failed re-authentication, so it is allowed.
+// Table 2-6 and the tables of the single packets. 0x8C is in DISCONNECT by table 2-6 and missing in
+// table 3-10; it is the answer to a failed re-authentication, so it is allowed.
 reason_codes! {
     /// Success; also Normal disconnection and Granted QoS 0.
-    Success = 0x00, "Success", [ConnAck PubAck PubRec PubRel PubComp SubAck UnsubAck Disconnect Auth];
+    Success = 0x00, "Success",
+        [ConnAck PubAck PubRec PubRel PubComp SubAck UnsubAck Disconnect Auth];
     /// The subscription is accepted with QoS 1.
     GrantedQos1 = 0x01, "Granted QoS 1", [SubAck];
     /// The subscription is accepted with QoS 2.
@@ -70,13 +72,15 @@ reason_codes! {
     /// The client starts a re-authentication.
     ReAuthenticate = 0x19, "Re-authenticate", [Auth];
     /// No other code applies, or the reason stays hidden.
-    UnspecifiedError = 0x80, "Unspecified error", [ConnAck PubAck PubRec SubAck UnsubAck Disconnect];
+    UnspecifiedError = 0x80, "Unspecified error",
+        [ConnAck PubAck PubRec SubAck UnsubAck Disconnect];
     /// The packet could not be parsed.
     MalformedPacket = 0x81, "Malformed Packet", [ConnAck Disconnect];
     /// The packet was parsed and is not allowed.
     ProtocolError = 0x82, "Protocol Error", [ConnAck Disconnect];
     /// Valid, but not accepted by this receiver.
-    ImplementationSpecificError = 0x83, "Implementation specific error", [ConnAck PubAck PubRec SubAck UnsubAck Disconnect];
+    ImplementationSpecificError = 0x83, "Implementation specific error",
+        [ConnAck PubAck PubRec SubAck UnsubAck Disconnect];
     /// The version of the protocol is not served.
     UnsupportedProtocolVersion = 0x84, "Unsupported Protocol Version", [ConnAck];
     /// The Client Identifier is not allowed.
@@ -130,15 +134,18 @@ reason_codes! {
     /// Use another server for ever.
     ServerMoved = 0x9D, "Server moved", [ConnAck Disconnect];
     /// The server has no shared subscriptions.
-    SharedSubscriptionsNotSupported = 0x9E, "Shared Subscriptions not supported", [SubAck Disconnect];
+    SharedSubscriptionsNotSupported = 0x9E, "Shared Subscriptions not supported",
+        [SubAck Disconnect];
     /// Too many connections in too short a time.
     ConnectionRateExceeded = 0x9F, "Connection rate exceeded", [ConnAck Disconnect];
     /// The connection was open as long as it may.
     MaximumConnectTime = 0xA0, "Maximum connect time", [Disconnect];
     /// The server has no Subscription Identifiers.
-    SubscriptionIdentifiersNotSupported = 0xA1, "Subscription Identifiers not supported", [SubAck Disconnect];
+    SubscriptionIdentifiersNotSupported = 0xA1, "Subscription Identifiers not supported",
+        [SubAck Disconnect];
     /// The server has no wildcard subscriptions.
-    WildcardSubscriptionsNotSupported = 0xA2, "Wildcard Subscriptions not supported", [SubAck Disconnect];
+    WildcardSubscriptionsNotSupported = 0xA2, "Wildcard Subscriptions not supported",
+        [SubAck Disconnect];
 }
 
 #[allow(non_upper_case_globals)] // other names of Success, used like variants
@@ -161,7 +168,8 @@ impl ReasonCode {
         self.packets() >> packet as u8 & 1 == 1
     }
 
-    /// Whether this side may send this packet with the code (the column "Sent by" of the tables 3-4, 3-5, 3-10, 3-11).
+    /// Whether this side may send this packet with the code (the column "Sent by" of the tables
+    /// 3-4, 3-5, 3-10, 3-11).
     pub const fn allowed_from(self, packet: PacketType, sender: Sender) -> bool {
         use ReasonCode as R;
         let by_this_side = match (sender, packet, self) {
@@ -196,8 +204,8 @@ impl ReasonCode {
         )
     }
 
-    /// The return code of a CONNACK before version 5.0, 0 to 5. `None` when none of them is applicable: then the
-    /// connection is closed without a CONNACK [MQTT3-3.2.2-6].
+    /// The return code of a CONNACK before version 5.0, 0 to 5. `None` when none of them is
+    /// applicable: then the connection is closed without a CONNACK [MQTT3-3.2.2-6].
     pub const fn connack_v3(self) -> Option<u8> {
         use ReasonCode as R;
         match self {
@@ -217,7 +225,8 @@ impl ReasonCode {
         }
     }
 
-    /// The reason code for a return code of a CONNACK before version 5.0. `None` for the reserved values.
+    /// The reason code for a return code of a CONNACK before version 5.0. `None` for the reserved
+    /// values.
     pub const fn from_connack_v3(code: u8) -> Option<ReasonCode> {
         match code {
             0 => Some(ReasonCode::Success),

@@ -18,7 +18,8 @@ const fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS
 }
 
-/// A non-zero value when a byte of the word is NUL, `+` or `#`: the two wildcards differ in bit 3 only.
+/// A non-zero value when a byte of the word is NUL, `+` or `#`: the two wildcards differ in bit 3
+/// only.
 #[inline(always)]
 const fn forbidden_bytes(word: u64) -> u64 {
     zero_bytes(word) | zero_bytes((word | (LOW_BITS * 0x08)) ^ (LOW_BITS * b'+' as u64))

@@ -1,6 +1,8 @@
-//! Topic names and topic filters (sections 4.7 and 4.8.2): what is well-formed, and what matches what.
+//! Topic names and topic filters (sections 4.7 and 4.8.2): what is well-formed, and what matches
+//! what.
 //!
-//! Must not know subscriptions. All comparison is byte for byte, without any normalisation [MQTT-4.7.3-4].
+//! Must not know subscriptions. All comparison is byte for byte, without any normalisation
+//! [MQTT-4.7.3-4].
 
 use core::fmt;
 
@@ -136,14 +138,16 @@ pub struct Shared<'a> {
     pub filter: &'a str,
 }
 
-/// The parts of a valid filter of a shared subscription; `None` for any other filter, and for an ill-formed one.
+/// The parts of a valid filter of a shared subscription; `None` for any other filter, and for an
+/// ill-formed one.
 pub fn shared(filter: &str) -> Option<Shared<'_>> {
     let (group, inner) = filter.strip_prefix(SHARE_PREFIX)?.split_once('/')?;
     check_filter(filter).ok()?;
     Some(Shared { group, filter: inner })
 }
 
-/// Whether a valid filter matches a valid topic name. A shared subscription is matched with its [`Shared::filter`].
+/// Whether a valid filter matches a valid topic name. A shared subscription is matched with its
+/// [`Shared::filter`].
 pub fn matches(filter: &str, topic: &str) -> bool {
     let (mut filter, mut topic) = (filter.as_bytes(), topic.as_bytes());
     // [MQTT-4.7.2-1] [MQTT3-4.7.2-1]

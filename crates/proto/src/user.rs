@@ -7,7 +7,8 @@ use crate::property::{EncodedProperties, Property, put_varint};
 use crate::put::Put;
 use crate::varint;
 
-/// The User Properties of a packet, in order: borrowed from a received packet, or from a slice of pairs.
+/// The User Properties of a packet, in order: borrowed from a received packet, or from a slice of
+/// pairs.
 #[derive(Clone, Copy, Default)]
 pub struct UserProperties<'a> {
     /// A received section; what is not a User Property is skipped.

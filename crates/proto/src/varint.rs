@@ -43,7 +43,8 @@ fn parse_long(bytes: &[u8]) -> Parsed {
     if bytes.len() >= 4 { Parsed::TooLong } else { Parsed::Incomplete }
 }
 
-/// How many bytes `value` takes: 1 to 4 (and 5 for what is greater than [`MAX`] and cannot be written).
+/// How many bytes `value` takes: 1 to 4 (and 5 for what is greater than [`MAX`] and cannot be
+/// written).
 #[inline]
 pub const fn len(value: u32) -> usize {
     match value {

@@ -1,5 +1,5 @@
-//! Properties of the codec over arbitrary packets and arbitrary bytes: what is written is read back, the length is
-//! known beforehand, a part of a packet is no packet, and nothing panics.
+//! Properties of the codec over arbitrary packets and arbitrary bytes: what is written is read
+//! back, the length is known beforehand, a part of a packet is no packet, and nothing panics.
 
 use std::num::{NonZeroU16, NonZeroU32};
 
@@ -370,7 +370,8 @@ proptest! {
         prop_assert_eq!(out.written(), bytes.as_slice());
     }
 
-    /// Every strict prefix is incomplete, and says how long the packet is as soon as that can be known.
+    /// Every strict prefix is incomplete, and says how long the packet is as soon as that can be
+    /// known.
     #[test]
     fn a_part_of_a_packet_is_incomplete(parts in parts()) {
         let lists = parts.lists();
@@ -381,7 +382,8 @@ proptest! {
             let total = (end >= header).then_some(bytes.len());
             prop_assert_eq!(frame(&bytes[..end], SIZE_MAX), Ok(Framing::Incomplete { total }));
         }
-        // A body that was cut is an error or, where a field could end there, a packet; never a panic.
+        // A body that was cut is an error or, where a field could end there, a packet; never a
+        // panic.
         for end in 0..whole.body.len() {
             decode_as_everything(&Frame { body: &whole.body[..end], ..whole });
         }
@@ -417,7 +419,8 @@ proptest! {
         first in any::<u8>(),
         body in vec(prop_oneof![0..6_u8, 0..0x2B_u8, any::<u8>()], 0..60),
     ) {
-        decode_as_everything(&Frame { packet_type_and_flags: first, body: &body, len: body.len() + 2 });
+        let len = body.len() + 2;
+        decode_as_everything(&Frame { packet_type_and_flags: first, body: &body, len });
     }
 
     #[test]

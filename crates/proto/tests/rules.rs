@@ -1,7 +1,8 @@
-//! Rules that are tables, checked in every field: which byte may begin a packet, which packet may have which
-//! property, which packet may carry which reason code, and how an integer is written.
+//! Rules that are tables, checked in every field: which byte may begin a packet, which packet may
+//! have which property, which packet may carry which reason code, and how an integer is written.
 //!
-//! The tables are transcribed from the standard a second time here, in another form than in the crate.
+//! The tables are transcribed from the standard a second time here, in another form than in the
+//! crate.
 
 use martlet_proto::varint::{self, Parsed};
 use martlet_proto::{
@@ -30,8 +31,9 @@ fn id(value: u16) -> PacketId {
     PacketId::new(value).unwrap()
 }
 
-/// [MQTT-2.1.3-1] [MQTT3-2.2.2-1] [MQTT3-2.2.2-2] [MQTT-3.6.1-1] [MQTT-3.8.1-1] [MQTT-3.10.1-1] [MQTT-3.14.1-1]
-/// [MQTT-3.15.1-1] [MQTT3-3.6.1-1] [MQTT3-3.8.1-1] [MQTT3-3.10.1-1] [MQTT3-3.14.1-1]
+/// [MQTT-2.1.3-1] [MQTT3-2.2.2-1] [MQTT3-2.2.2-2] [MQTT-3.6.1-1] [MQTT-3.8.1-1] [MQTT-3.10.1-1]
+/// [MQTT-3.14.1-1] [MQTT-3.15.1-1] [MQTT3-3.6.1-1] [MQTT3-3.8.1-1] [MQTT3-3.10.1-1]
+/// [MQTT3-3.14.1-1]
 #[test]
 fn every_first_byte() {
     for byte in 0..=255_u8 {
@@ -68,8 +70,9 @@ fn every_first_byte() {
     }
 }
 
-/// Table 2-4: identifier, one valid value, the packets. C CONNECT, c CONNACK, P PUBLISH, w will, A the four
-/// acknowledgements, S SUBSCRIBE, s SUBACK, U UNSUBSCRIBE, u UNSUBACK, D DISCONNECT, H AUTH.
+/// Table 2-4: identifier, one valid value, the packets. C CONNECT, c CONNACK, P PUBLISH, w will, A
+/// the four acknowledgements, S SUBSCRIBE, s SUBACK, U UNSUBSCRIBE, u UNSUBACK, D DISCONNECT, H
+/// AUTH.
 const PROPERTIES: [(u8, &[u8], &str); 27] = [
     (1, &[1], "Pw"),
     (2, &[0, 0, 0, 1], "Pw"),
@@ -208,8 +211,8 @@ fn identifiers_that_do_not_exist() {
     }
 }
 
-/// The tables 3-1 and 3-4 to 3-11. [MQTT-3.2.2-8] [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1]
-/// [MQTT-3.9.3-2] [MQTT-3.11.3-2] [MQTT-3.14.2-1] [MQTT-3.15.2-1]
+/// The tables 3-1 and 3-4 to 3-11. [MQTT-3.2.2-8] [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1]
+/// [MQTT-3.7.2-1] [MQTT-3.9.3-2] [MQTT-3.11.3-2] [MQTT-3.14.2-1] [MQTT-3.15.2-1]
 #[test]
 fn every_reason_code_in_every_packet() {
     let publish_received = [0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99].to_vec();
@@ -378,7 +381,8 @@ fn suback_and_unsuback_before_5_0() {
     assert_eq!(written(&disconnect, Version::V311), [0xE0, 0]);
 }
 
-/// [MQTT-3.1.2-11] [MQTT-3.1.2-13] [MQTT-3.1.3-1] the flags follow from the fields, which stand in this order
+/// [MQTT-3.1.2-11] [MQTT-3.1.2-13] [MQTT-3.1.3-1] the flags follow from the fields, which stand in
+/// this order
 #[test]
 fn a_connect_is_written_in_order() {
     let mut connect = Connect::new(V5, "c", true);
@@ -512,7 +516,8 @@ fn the_version_of_a_connect_that_cannot_be_decoded() {
     assert_eq!(connect_version(&Frame { packet_type_and_flags: 0x30, body, len: 9 }), None);
 }
 
-/// [MQTT-3.1.2-24] [MQTT-3.2.2-15] the limit counts the whole packet, and holds before the body is there
+/// [MQTT-3.1.2-24] [MQTT-3.2.2-15] the limit counts the whole packet, and holds before the body is
+/// there
 #[test]
 fn packet_size_max_counts_the_fixed_header() {
     let bytes = [0x30, 3, 0, 1, b't'];

@@ -1,12 +1,13 @@
-//! Topic names and filters: the examples of section 4.7 and 4.8, and the equivalence with a naive matcher.
+//! Topic names and filters: the examples of section 4.7 and 4.8, and the equivalence with a naive
+//! matcher.
 
 use martlet_proto::topic::{
     Shared, TopicError, check_filter, check_name, is_wildcard, levels, matches, shared,
 };
 use proptest::prelude::*;
 
-/// The examples of sections 4.7.1 to 4.7.3, and what follows from their text. [MQTT-4.7.2-1] [MQTT3-4.7.2-1]
-/// [MQTT-4.7.3-4] [MQTT3-4.7.3-4]
+/// The examples of sections 4.7.1 to 4.7.3, and what follows from their text. [MQTT-4.7.2-1]
+/// [MQTT3-4.7.2-1] [MQTT-4.7.3-4] [MQTT3-4.7.3-4]
 const MATCHES: &[(&str, &str, bool)] = &[
     ("sport/tennis/player1/#", "sport/tennis/player1", true),
     ("sport/tennis/player1/#", "sport/tennis/player1/ranking", true),
@@ -127,8 +128,8 @@ fn filters_are_as_the_standard_says() {
     assert_eq!(shared("$share/consumer//finance"), Some(parts));
 }
 
-/// [MQTT-4.7.0-1] [MQTT3-4.7.1-1] [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.7.3-3] [MQTT3-4.7.3-1] [MQTT3-4.7.3-2]
-/// [MQTT3-4.7.3-3]
+/// [MQTT-4.7.0-1] [MQTT3-4.7.1-1] [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.7.3-3] [MQTT3-4.7.3-1]
+/// [MQTT3-4.7.3-2] [MQTT3-4.7.3-3]
 #[test]
 fn names_have_no_wildcards() {
     let long = "a".repeat(65_535);
@@ -215,7 +216,11 @@ proptest! {
     }
 
     #[test]
-    fn a_filter_made_from_a_topic_matches(topic in "[ab/]{1,12}", picks in any::<u32>(), cut in 0..6_usize) {
+    fn a_filter_made_from_a_topic_matches(
+        topic in "[ab/]{1,12}",
+        picks in any::<u32>(),
+        cut in 0..6_usize,
+    ) {
         let mut parts: Vec<&str> = levels(&topic).collect();
         for (at, part) in parts.iter_mut().enumerate() {
             if picks >> at & 1 == 1 {
@@ -244,6 +249,7 @@ proptest! {
 
     #[test]
     fn nothing_panics(filter in any::<String>(), topic in any::<String>()) {
-        let _ = (check_filter(&filter), check_name(&topic), shared(&filter), matches(&filter, &topic));
+        let _ = (check_filter(&filter), check_name(&topic), shared(&filter));
+        let _ = matches(&filter, &topic);
     }
 }

@@ -1,5 +1,5 @@
-//! Owns PUBACK, PUBREC, PUBREL and PUBCOMP (sections 3.4 to 3.7), which are alike, and the two properties that every
-//! answer may have. Must not know which messages are in flight.
+//! Owns PUBACK, PUBREC, PUBREL and PUBCOMP (sections 3.4 to 3.7), which are alike, and the two
+//! properties that every answer may have. Must not know which messages are in flight.
 
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::frame::Sender;
@@ -98,8 +98,8 @@ impl<'a> Ack<'a> {
         count.0
     }
 
-    /// Writes the whole packet, as a packet of this type: PUBACK, PUBREC, PUBREL or PUBCOMP. Success without
-    /// properties is written in the short form of two bytes.
+    /// Writes the whole packet, as a packet of this type: PUBACK, PUBREC, PUBREL or PUBCOMP.
+    /// Success without properties is written in the short form of two bytes.
     ///
     /// # Panics
     /// When a string is longer than 65,535 bytes.

@@ -16,9 +16,11 @@ use crate::version::Version;
 /// A CONNACK packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnAck<'a> {
-    /// The server goes on with a session it had. Not written together with an error, nor in version 3.1.
+    /// The server goes on with a session it had. Not written together with an error, nor in version
+    /// 3.1.
     pub session_present: bool,
-    /// Success, or why the connection is refused. Before version 5.0, see [`ReasonCode::connack_v3`].
+    /// Success, or why the connection is refused. Before version 5.0, see
+    /// [`ReasonCode::connack_v3`].
     pub reason: ReasonCode,
     /// The properties; none before version 5.0.
     pub properties: ConnAckProperties<'a>,
@@ -31,7 +33,8 @@ pub struct ConnAckProperties<'a> {
     pub session_expiry_s: Option<u32>,
     /// How many messages of QoS 1 and 2 the server takes at a time, not zero. `None`: 65,535.
     pub receive_max: Option<u16>,
-    /// The greatest QoS that the server takes. `None`, and [`Qos::ExactlyOnce`] on write: every QoS.
+    /// The greatest QoS that the server takes. `None`, and [`Qos::ExactlyOnce`] on write: every
+    /// QoS.
     pub qos_max: Option<Qos>,
     /// Whether the server retains messages. `None`: it does.
     pub retain_available: Option<bool>,
@@ -85,7 +88,8 @@ impl<'a> ConnAck<'a> {
             return Err(DecodeErrorKind::ConnAckReservedFlags.into()); // [MQTT-3.2.2-1]
         }
         if session_present && reason != ReasonCode::Success {
-            return Err(DecodeErrorKind::SessionPresentWithError.into()); // [MQTT-3.2.2-6] [MQTT3-3.2.2-4]
+            // [MQTT-3.2.2-6] [MQTT3-3.2.2-4]
+            return Err(DecodeErrorKind::SessionPresentWithError.into());
         }
         let mut connack = ConnAck::new(session_present, reason);
         if version.is_v5() {
@@ -102,7 +106,8 @@ impl<'a> ConnAck<'a> {
             out.put_u8(self.reason as u8);
             self.properties.put_section(out);
         } else {
-            // Without an applicable code no CONNACK should be written; "server unavailable" is the closest.
+            // Without an applicable code no CONNACK should be written; "server unavailable" is the
+            // closest.
             out.put_u8(self.reason.connack_v3().unwrap_or(3));
         }
     }

@@ -1,4 +1,5 @@
-//! Owns CONNECT (section 3.1), the packet that names its own version. Must not know which clients are welcome.
+//! Owns CONNECT (section 3.1), the packet that names its own version. Must not know which clients
+//! are welcome.
 
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::forward::ForwardProperties;
@@ -27,7 +28,8 @@ const RESERVED: u8 = 0b0000_0001;
 pub struct Connect<'a> {
     /// The version, from the protocol name and level.
     pub version: Version,
-    /// Start a new session; before version 5.0 this is Clean Session, which also ends the session with the connection.
+    /// Start a new session; before version 5.0 this is Clean Session, which also ends the session
+    /// with the connection.
     pub clean_start: bool,
     /// The Keep Alive in seconds; 0 turns it off.
     pub keep_alive_s: u16,
@@ -116,7 +118,8 @@ impl<'a> Connect<'a> {
         }
     }
 
-    // [MQTT-3.1.4-1] [MQTT3-3.1.4-1] the whole of section 3.1; what does not conform is an error, and a closed connection
+    // [MQTT-3.1.4-1] [MQTT3-3.1.4-1] the whole of section 3.1; what does not conform is an error,
+    // and a closed connection
     pub(crate) fn take(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let version = take_version(reader)?;
         let flags = reader.u8()?;
@@ -127,7 +130,8 @@ impl<'a> Connect<'a> {
             properties = ConnectProperties::take(reader)?;
         }
         // [MQTT-3.1.3-1] [MQTT3-3.1.3-1] the order: Client Identifier, will, user name, password
-        let client_id = reader.str()?; // [MQTT-3.1.3-3] [MQTT-3.1.3-4] [MQTT3-3.1.3-3] [MQTT3-3.1.3-4]
+        // [MQTT-3.1.3-3] [MQTT-3.1.3-4] [MQTT3-3.1.3-3] [MQTT3-3.1.3-4]
+        let client_id = reader.str()?;
         let mut will = None;
         if flags & WILL != 0 {
             will = Some(Will::take(reader, flags, version)?); // [MQTT-3.1.2-9] [MQTT3-3.1.2-9]
@@ -156,7 +160,8 @@ impl<'a> Connect<'a> {
     }
 
     fn flags(&self) -> u8 {
-        let mut flags = 0; // [MQTT-3.1.2-11] [MQTT-3.1.2-13] [MQTT3-3.1.2-11] no will: no Will QoS, no Will Retain
+        // [MQTT-3.1.2-11] [MQTT-3.1.2-13] [MQTT3-3.1.2-11] no will: no Will QoS, no Will Retain
+        let mut flags = 0;
         if self.clean_start {
             flags |= CLEAN_START;
         }
@@ -215,7 +220,8 @@ fn take_version(reader: &mut Reader<'_>) -> Result<Version, DecodeError> {
         (b"MQTT", 5) => Ok(Version::V5),
         (b"MQTT", 4) => Ok(Version::V311),
         (b"MQIsdp", 3) => Ok(Version::V31),
-        (_, level) => Err(DecodeErrorKind::ProtocolVersion(level).into()), // [MQTT-3.1.2-2] [MQTT3-3.1.2-2]
+        // [MQTT-3.1.2-2] [MQTT3-3.1.2-2]
+        (_, level) => Err(DecodeErrorKind::ProtocolVersion(level).into()),
     }
 }
 
@@ -227,10 +233,12 @@ fn check_flags(flags: u8, version: Version) -> Result<(), DecodeErrorKind> {
         return Err(DecodeErrorKind::WillQos3); // [MQTT-3.1.2-12] [MQTT3-3.1.2-14]
     }
     if flags & WILL == 0 && flags & WILL_QOS != 0 {
-        return Err(DecodeErrorKind::WillQosWithoutWill); // [MQTT-3.1.2-11] [MQTT3-3.1.2-11] [MQTT3-3.1.2-13]
+        // [MQTT-3.1.2-11] [MQTT3-3.1.2-11] [MQTT3-3.1.2-13]
+        return Err(DecodeErrorKind::WillQosWithoutWill);
     }
     if flags & WILL == 0 && flags & WILL_RETAIN != 0 {
-        return Err(DecodeErrorKind::WillRetainWithoutWill); // [MQTT-3.1.2-13] [MQTT3-3.1.2-11] [MQTT3-3.1.2-15]
+        // [MQTT-3.1.2-13] [MQTT3-3.1.2-11] [MQTT3-3.1.2-15]
+        return Err(DecodeErrorKind::WillRetainWithoutWill);
     }
     if !version.is_v5() && flags & (USER_NAME | PASSWORD) == PASSWORD {
         return Err(DecodeErrorKind::PasswordWithoutUserName); // [MQTT3-3.1.2-22]

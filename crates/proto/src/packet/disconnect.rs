@@ -61,7 +61,8 @@ impl<'a> Disconnect<'a> {
             match property {
                 (Property::SessionExpiryInterval, Value::Long(seconds)) => {
                     if sender == Sender::Server {
-                        return Err(DecodeErrorKind::SessionExpiryFromServer.into()); // [MQTT-3.14.2-2]
+                        // [MQTT-3.14.2-2]
+                        return Err(DecodeErrorKind::SessionExpiryFromServer.into());
                     }
                     disconnect.session_expiry_s = Some(seconds);
                 }

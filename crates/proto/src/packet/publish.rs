@@ -1,4 +1,5 @@
-//! Owns PUBLISH (section 3.3), the packet that most bytes are in. Must not know topic aliases or subscriptions.
+//! Owns PUBLISH (section 3.3), the packet that most bytes are in. Must not know topic aliases or
+//! subscriptions.
 
 use core::num::NonZeroU16;
 
@@ -69,8 +70,8 @@ impl PublishProperties<'_> {
 /// Decodes a PUBLISH that `sender` has sent: the hot path.
 ///
 /// # Errors
-/// Whatever the standard does not allow in these bytes. That the frame is a PUBLISH is the caller's duty: another
-/// packet is read as if it were one.
+/// Whatever the standard does not allow in these bytes. That the frame is a PUBLISH is the caller's
+/// duty: another packet is read as if it were one.
 #[inline]
 pub fn decode_publish<'a>(
     frame: &Frame<'a>,
@@ -97,7 +98,8 @@ pub fn decode_publish<'a>(
         PublishProperties::default()
     };
     if topic.is_empty() && properties.topic_alias.is_none() {
-        return Err(DecodeErrorKind::TopicName(TopicError::Empty).into()); // [MQTT-4.7.3-1] [MQTT3-4.7.3-1]
+        // [MQTT-4.7.3-1] [MQTT3-4.7.3-1]
+        return Err(DecodeErrorKind::TopicName(TopicError::Empty).into());
     }
     Ok(Publish {
         dup: first & 0b1000 != 0,
@@ -113,7 +115,8 @@ pub fn decode_publish<'a>(
 #[cold]
 fn topic_fault(fault: Forbidden) -> DecodeError {
     match fault {
-        Forbidden::Nul => DecodeErrorKind::StringHasNul, // [MQTT-1.5.4-2] [MQTT-4.7.3-2] [MQTT3-4.7.3-2]
+        // [MQTT-1.5.4-2] [MQTT-4.7.3-2] [MQTT3-4.7.3-2]
+        Forbidden::Nul => DecodeErrorKind::StringHasNul,
         // [MQTT-3.3.2-2] [MQTT-4.7.0-1] [MQTT3-3.3.2-2] [MQTT3-4.7.1-1]
         Forbidden::Wildcard => DecodeErrorKind::TopicName(TopicError::Wildcard),
     }
@@ -189,8 +192,8 @@ impl Publish<'_> {
     /// Writes the whole packet.
     ///
     /// # Panics
-    /// When the topic is longer than 65,535 bytes, the packet is longer than MQTT can say, or the QoS is 1 or 2 and
-    /// there is no Packet Identifier.
+    /// When the topic is longer than 65,535 bytes, the packet is longer than MQTT can say, or the
+    /// QoS is 1 or 2 and there is no Packet Identifier.
     #[inline]
     pub fn put(&self, version: Version, out: &mut impl Put) {
         let (head, properties) = self.lengths(version);
@@ -199,7 +202,8 @@ impl Publish<'_> {
         out.put_slice(self.payload);
     }
 
-    /// Writes the packet up to its payload, which the caller sends by other means. Panics as [`Publish::put`] does.
+    /// Writes the packet up to its payload, which the caller sends by other means. Panics as
+    /// [`Publish::put`] does.
     #[inline]
     pub fn put_head(&self, version: Version, out: &mut impl Put) {
         let (head, properties) = self.lengths(version);
@@ -220,7 +224,8 @@ impl Publish<'_> {
         out.put_slice(&start[..3 + used]);
         out.put_slice(self.topic.as_bytes());
         if self.qos != Qos::AtMostOnce {
-            let id = self.packet_id.expect("QoS 1 and 2 need a Packet Identifier"); // [MQTT3-2.3.1-1]
+            // [MQTT3-2.3.1-1]
+            let id = self.packet_id.expect("QoS 1 and 2 need a Packet Identifier");
             out.put_u16(id.get());
         }
         if version.is_v5() {

@@ -17,8 +17,8 @@ pub struct SubAck<'a> {
     pub packet_id: PacketId,
     /// The properties; none before version 5.0.
     pub properties: ReasonProperties<'a>,
-    /// One reason code for each topic filter of the SUBSCRIBE, in its order, as values of [`ReasonCode`].
-    /// Before version 5.0 every failure is written as 0x80.
+    /// One reason code for each topic filter of the SUBSCRIBE, in its order, as values of
+    /// [`ReasonCode`]. Before version 5.0 every failure is written as 0x80.
     pub codes: &'a [u8],
 }
 

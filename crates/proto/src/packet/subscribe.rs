@@ -58,7 +58,8 @@ impl SubscriptionOptions {
             | (self.retain_handling as u8) << 4
     }
 
-    /// The options of a byte of version 5.0; `None` when a bit is reserved or a value is not allowed.
+    /// The options of a byte of version 5.0; `None` when a bit is reserved or a value is not
+    /// allowed.
     pub const fn from_bits(bits: u8) -> Option<Self> {
         match Self::check(bits) {
             Ok(options) => Some(options),
@@ -97,7 +98,8 @@ impl SubscriptionOptions {
 pub struct Subscribe<'a> {
     /// The Packet Identifier.
     pub packet_id: PacketId,
-    /// The number that the client gives these subscriptions, at most 268,435,455; none before version 5.0.
+    /// The number that the client gives these subscriptions, at most 268,435,455; none before
+    /// version 5.0.
     pub subscription_id: Option<NonZeroU32>,
     /// The User Properties in order; none before version 5.0.
     pub user_properties: UserProperties<'a>,
@@ -123,7 +125,8 @@ impl<'a> Subscribe<'a> {
         }
         let encoded = reader.rest();
         if encoded.is_empty() {
-            return Err(DecodeErrorKind::NoTopicFilter(packet).into()); // [MQTT-3.8.3-2] [MQTT3-3.8.3-3]
+            // [MQTT-3.8.3-2] [MQTT3-3.8.3-3]
+            return Err(DecodeErrorKind::NoTopicFilter(packet).into());
         }
         while !reader.is_empty() {
             let filter = reader.str()?; // [MQTT-3.8.3-1] [MQTT3-3.8.3-1]
@@ -161,8 +164,8 @@ impl WriteProperties for Subscribe<'_> {
 
 packet_methods!(Subscribe, PacketType::Subscribe);
 
-/// The topic filters of a SUBSCRIBE with their options: borrowed from a received packet (then each is valid), or
-/// from a slice.
+/// The topic filters of a SUBSCRIBE with their options: borrowed from a received packet (then each
+/// is valid), or from a slice.
 #[derive(Clone, Copy)]
 pub struct SubscribeFilters<'a> {
     encoded: &'a [u8],

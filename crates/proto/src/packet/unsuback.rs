@@ -17,8 +17,8 @@ pub struct UnsubAck<'a> {
     pub packet_id: PacketId,
     /// The properties; none before version 5.0.
     pub properties: ReasonProperties<'a>,
-    /// One reason code for each topic filter of the UNSUBSCRIBE, in its order, as values of [`ReasonCode`].
-    /// Not written, and empty after a read, before version 5.0.
+    /// One reason code for each topic filter of the UNSUBSCRIBE, in its order, as values of
+    /// [`ReasonCode`]. Not written, and empty after a read, before version 5.0.
     pub codes: &'a [u8],
 }
 

@@ -36,7 +36,8 @@ impl<'a> Unsubscribe<'a> {
         }
         let encoded = reader.rest();
         if encoded.is_empty() {
-            return Err(DecodeErrorKind::NoTopicFilter(packet).into()); // [MQTT-3.10.3-2] [MQTT3-3.10.3-2]
+            // [MQTT-3.10.3-2] [MQTT3-3.10.3-2]
+            return Err(DecodeErrorKind::NoTopicFilter(packet).into());
         }
         while !reader.is_empty() {
             let filter = reader.str()?; // [MQTT-3.10.3-1] [MQTT3-3.10.3-1]
@@ -64,7 +65,8 @@ impl WriteProperties for Unsubscribe<'_> {
 
 packet_methods!(Unsubscribe, PacketType::Unsubscribe);
 
-/// The topic filters of an UNSUBSCRIBE: borrowed from a received packet (then each is valid), or from a slice.
+/// The topic filters of an UNSUBSCRIBE: borrowed from a received packet (then each is valid), or
+/// from a slice.
 #[derive(Clone, Copy)]
 pub struct UnsubscribeFilters<'a> {
     encoded: &'a [u8],
