@@ -32,16 +32,50 @@ pub(super) fn outbox_of<'c>(conn: &'c mut Conn, pool: &mut OutboxPool) -> &'c mu
 }
 
 impl Peers {
-    /// Appends any packet but PUBLISH: `put` writes it in the connection's version.
+    /// Appends any packet but PUBLISH: `put` writes it in the connection's version. A packet that is
+    /// larger than the client takes is not sent [MQTT-3.1.2-24].
     pub(crate) fn send(&mut self, id: ConnId, put: impl FnOnce(Version, &mut Vec<u8>)) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let version = conn.proto.version();
-        let outbox = outbox_of(conn, &mut self.pool);
+        let (version, size_max) = (conn.proto.version(), conn.proto.packet_size_max_out());
+        let outbox = outbox_of(conn, &mut self.pool).copied();
         let before = outbox.len();
-        put(version, outbox.copied());
-        self.outboxes_bytes += outbox.len() - before;
+        put(version, outbox);
+        let size = outbox.len() - before;
+        if size > size_max {
+            outbox.truncate(before);
+            self.give_back_if_empty(id);
+            return;
+        }
+        self.outboxes_bytes += size;
         self.stats.packets_sent += 1;
         Self::mark_dirty(conn, id, &mut self.dirty);
+    }
+
+    /// Appends a packet that may carry a reason string: without it when the packet would else be larger
+    /// than the client takes. `put` writes it with the given one.
+    pub(crate) fn send_with_reason(
+        &mut self,
+        id: ConnId,
+        reason_string: &str,
+        packet: impl Fn(Option<&str>, Version, &mut Vec<u8>),
+    ) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let size_max = conn.proto.packet_size_max_out();
+        self.send(id, |version, out| {
+            let before = out.len();
+            packet(Some(reason_string), version, out);
+            if out.len() - before > size_max {
+                out.truncate(before);
+                packet(None, version, out);
+            }
+        });
+    }
+
+    fn give_back_if_empty(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if let Some(outbox) = conn.outbox.take_if(|outbox| outbox.is_empty()) {
+            self.pool.give(outbox);
+        }
     }
 
     /// Appends a PUBLISH. The caller has checked that there is room.

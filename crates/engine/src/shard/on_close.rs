@@ -1,7 +1,7 @@
 //! The end of connections and sessions, from whichever side. Must not know why a peer left beyond the
 //! cause it is told.
 
-use martlet_proto::{ConnAck, DecodeErrorKind, Disconnect, Packet, PacketType, ReasonCode};
+use martlet_proto::{ConnAck, DecodeErrorKind, Disconnect, PacketType, ReasonCode};
 use martlet_proto::{Qos, Version};
 use martlet_session::server::Phase;
 
@@ -73,8 +73,11 @@ impl Shard {
         if let Some(reason) = reason_of(cause)
             && is_v5
         {
-            let disconnect = Packet::Disconnect(Disconnect::new(reason));
-            self.peers.send(id, |version, out| disconnect.put(version, out));
+            let what = cause.to_string();
+            // [MQTT-3.14.2-3]
+            self.peers.send_with_reason(id, &what, |reason_string, version, out| {
+                Disconnect { reason_string, ..Disconnect::new(reason) }.put(version, out);
+            });
         }
     }
 
@@ -103,12 +106,15 @@ impl Shard {
         if !reason.allowed_in(PacketType::ConnAck) {
             reason = ReasonCode::ServerUnavailable;
         }
-        let ack = ConnAck::new(false, reason);
         let version = conn.proto.version();
-        // [MQTT-3.1.2-24]
-        let fits = ack.encoded_len(version) <= conn.proto.packet_size_max_out();
-        if fits && (version.is_v5() || reason.connack_v3().is_some()) {
-            self.peers.send(id, |version, out| ack.put(version, out));
+        if version.is_v5() || reason.connack_v3().is_some() {
+            let what = cause.to_string();
+            // [MQTT-3.2.2-19]
+            self.peers.send_with_reason(id, &what, |reason_string, version, out| {
+                let mut ack = ConnAck::new(false, reason);
+                ack.properties.reason_string = reason_string;
+                ack.put(version, out);
+            });
         }
     }
 

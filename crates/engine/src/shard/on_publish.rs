@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use martlet_proto::{
-    Ack, Frame, Packet, PacketId, Publish, Qos, ReasonCode, Sender, decode_publish,
+    Ack, Frame, PacketId, PacketType, Publish, Qos, ReasonCode, ReasonProperties, Sender,
+    decode_publish,
 };
 use martlet_session::incoming::Seen;
 
@@ -124,9 +125,7 @@ impl Shard {
         let Some(slot) = self.peers.conns.get(id).and_then(|conn| conn.session) else { return };
         let reason = self.publish_from_client(slot, view);
         // [MQTT-2.2.1-5] [MQTT-3.4.2-1] [MQTT3-2.3.1-6] [MQTT3-3.3.5-2]
-        self.peers.send(id, |version, out| {
-            Packet::PubAck(Ack::new(packet_id, reason)).put(version, out);
-        });
+        self.acknowledge(id, Ack::new(packet_id, reason), PacketType::PubAck);
     }
 
     /// The message is passed on at its first PUBLISH; repetitions until PUBREL are only answered.
@@ -159,9 +158,31 @@ impl Shard {
             }
         }
         // [MQTT-4.3.3-8] [MQTT-3.5.2-1] [MQTT-4.6.0-3]
-        let receipt = Packet::PubRec(Ack::new(packet_id, reason));
-        self.peers.send(id, |version, out| receipt.put(version, out));
+        self.acknowledge(id, Ack::new(packet_id, reason), PacketType::PubRec);
         Next::Continue
+    }
+
+    /// Answers a PUBLISH; a refusal says why, to who wants to know [MQTT-3.1.2-29].
+    #[inline]
+    fn acknowledge(&mut self, id: ConnId, ack: Ack<'_>, packet: PacketType) {
+        if ack.reason.is_error() {
+            return self.refuse_publish(id, ack, packet);
+        }
+        self.peers.send(id, |version, out| ack.put(packet, version, out));
+    }
+
+    #[cold]
+    fn refuse_publish(&mut self, id: ConnId, ack: Ack<'_>, packet: PacketType) {
+        let Some(conn) = self.peers.conns.get(id) else { return };
+        if !conn.proto.problem_information() {
+            return self.peers.send(id, |version, out| ack.put(packet, version, out));
+        }
+        // [MQTT-3.4.2-2] [MQTT-3.5.2-2]
+        let what = Drop::NotAuthorized.describe();
+        self.peers.send_with_reason(id, what, |reason_string, version, out| {
+            let properties = ReasonProperties { reason_string, ..ReasonProperties::default() };
+            Ack { properties, ..ack }.put(packet, version, out);
+        });
     }
 
     /// Takes ownership of a client's message, or says why not.

@@ -2,8 +2,7 @@
 
 use martlet_proto::topic;
 use martlet_proto::{
-    Packet, PacketId, ReasonCode, ReasonProperties, RetainHandling, SubAck, Subscribe,
-    SubscriptionOptions,
+    PacketId, ReasonCode, ReasonProperties, RetainHandling, SubAck, Subscribe, SubscriptionOptions,
 };
 
 use super::Shard;
@@ -178,15 +177,33 @@ impl Shard {
         }
     }
 
+    /// SUBACK; when something in it is a refusal, it says what was too much [MQTT-3.1.2-29]
+    /// [MQTT-3.9.2-1].
+    fn send_sub_ack(&mut self, id: ConnId, packet_id: PacketId, codes: &[u8]) {
+        let Some(conn) = self.peers.conns.get(id) else { return };
+        let refused = codes.iter().filter_map(|code| ReasonCode::from_u8(*code));
+        let refused = refused.filter(|_| conn.proto.problem_information()).find(|c| c.is_error());
+        let what = match refused {
+            Some(ReasonCode::QuotaExceeded) => "too many subscriptions",
+            Some(_) => "the topic filter has too many levels",
+            None => {
+                let ack = SubAck { packet_id, properties: ReasonProperties::default(), codes };
+                return self.peers.send(id, |version, out| ack.put(version, out));
+            }
+        };
+        self.peers.send_with_reason(id, what, |reason_string, version, out| {
+            let properties = ReasonProperties { reason_string, ..ReasonProperties::default() };
+            SubAck { packet_id, properties, codes }.put(version, out);
+        });
+    }
+
     /// Every shard knows: SUBACK goes out [MQTT-3.8.4-2] [MQTT-2.2.1-6] [MQTT3-3.8.4-2]
     /// [MQTT3-2.3.1-7], then what is retained.
     fn finish_subscribe(&mut self, pending: PendingSubscribe) {
         let PendingSubscribe { session, conn, serial, packet_id, codes, replays, .. } = pending;
         let is_there = self.peers.conns.get(conn);
         if is_there.is_some_and(|conn| conn.serial == serial && conn.session.is_some()) {
-            let properties = ReasonProperties::default();
-            let ack = Packet::SubAck(SubAck { packet_id, properties, codes: &codes });
-            self.peers.send(conn, |version, out| ack.put(version, out));
+            self.send_sub_ack(conn, packet_id, &codes);
         }
         let Some(slot) = self.peers.slot_of(session) else { return };
         for ReplayStart { filter, options, subscription_id } in replays {
