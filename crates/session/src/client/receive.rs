@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use martlet_proto::{
     Ack, Disconnect, Frame, Framing, Packet, PacketId, PacketType, Publish, Qos, ReasonCode,
-    Sender, decode, decode_publish, frame,
+    Sender, Version, decode, decode_publish, frame,
 };
 
 use super::acknowledge::ack;
@@ -83,7 +83,7 @@ impl ClientConnection {
             self.on_publish(session, &publish, out, on_event)?;
             return Ok(());
         }
-        match decode(frame, self.version, Sender::Server)? {
+        match decode(frame, self.dialect(frame), Sender::Server)? {
             Packet::ConnAck(it) => return self.on_connack(now_ms, session, &it, out, on_event),
             Packet::PubAck(it) => self.on_puback(session, &it, out, on_event)?,
             Packet::PubRec(it) => self.on_pubrec(session, &it, out, on_event)?,
@@ -105,6 +105,15 @@ impl ClientConnection {
             }
         }
         Ok(())
+    }
+
+    /// The version to read a packet in: a server from before version 5 refuses a client of
+    /// version 5 in its own version, with a CONNACK that has no room for properties.
+    fn dialect(&self, frame: &Frame<'_>) -> Version {
+        match (frame.packet_type(), frame.body) {
+            (Some(PacketType::ConnAck), [_, 1..=u8::MAX]) => Version::V311,
+            _ => self.version,
+        }
     }
 
     fn on_publish(

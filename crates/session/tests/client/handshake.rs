@@ -165,6 +165,18 @@ fn a_refusal_is_reported_and_nothing_is_sent_after_it() {
     }
 }
 
+#[test]
+fn a_server_from_before_version_5_refuses_in_its_own_version() {
+    let mut client = connecting(Version::V5);
+    let refused = client.bytes(b"\x20\x02\x00\x01");
+    assert_eq!(refused, Err(End::Refused(ReasonCode::UnsupportedProtocolVersion)));
+    assert_eq!(client.events(), ["refused 0x84"]);
+    assert!(client.sent().is_empty());
+    // It cannot accept in it.
+    let mut client = connecting(Version::V5);
+    assert!(matches!(client.bytes(b"\x20\x02\x00\x00"), Err(End::Violation(_))));
+}
+
 // [MQTT-3.2.2-1] [MQTT-3.2.2-6] [MQTT-3.2.2-8] [MQTT3-3.2.2-4]
 #[test]
 fn a_malformed_connack_closes_the_connection() {
