@@ -17,6 +17,9 @@ use crate::stats::Stats;
 #[derive(Debug)]
 pub struct Mail {
     pub(crate) from: ShardId,
+    /// So many of the receiver's interest changes are in force at the sender, and were before any of the
+    /// items.
+    interest_ack: Option<u64>,
     pub(crate) items: Vec<MailItem>,
     /// Topic, properties and payload of the copied messages.
     arena: Vec<u8>,
@@ -47,8 +50,6 @@ pub(crate) enum MailItem {
     Retain(Arc<Message>),
     /// The sender's interest changed.
     Interest(InterestChange),
-    /// The receiver's interest changes up to this version are in force at the sender.
-    InterestAck { version: u64 },
     /// A question about share groups, to the home of the group.
     Group(ToGroupHome),
     /// An order to the home of a member.
@@ -124,7 +125,7 @@ const ARENA_BYTES_MAX: usize = 1 << 30;
 
 impl Mail {
     pub(crate) fn new(from: ShardId) -> Self {
-        Self { from, items: Vec::new(), arena: Vec::new(), referenced_bytes: 0 }
+        Self { from, interest_ack: None, items: Vec::new(), arena: Vec::new(), referenced_bytes: 0 }
     }
 
     /// Who sent it.
@@ -140,7 +141,11 @@ impl Mail {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.items.is_empty() && self.interest_ack.is_none()
+    }
+
+    pub(crate) fn acknowledge_interest(&mut self, version: u64) {
+        self.interest_ack = Some(version);
     }
 
     pub(crate) fn push(&mut self, item: MailItem) {
@@ -172,9 +177,9 @@ impl Mail {
         }));
     }
 
-    /// Splits the batch into its items and the arena they point into.
-    pub(crate) fn open(self) -> (ShardId, Vec<MailItem>, Arena) {
-        (self.from, self.items, Arena { bytes: self.arena })
+    /// Splits the batch into its acknowledgement, its items and the arena they point into.
+    pub(crate) fn open(self) -> (ShardId, Option<u64>, Vec<MailItem>, Arena) {
+        (self.from, self.interest_ack, self.items, Arena { bytes: self.arena })
     }
 }
 

@@ -3,9 +3,10 @@
 //!
 //! Interest changes carry no number: each pair of shards keeps its order, so both sides count them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::ids::ShardId;
+use crate::index::FilterId;
 
 /// What happens when a gate opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,9 @@ pub(super) struct Gates {
     ripe: Vec<u64>,
     told: Vec<u64>,
     waiting: VecDeque<(u64, Opening)>,
+    /// Subscriptions (filter, session slot) that not every shard knows of yet, with the change that tells
+    /// them.
+    young: BTreeMap<(FilterId, u32), u64>,
 }
 
 impl Gates {
@@ -43,6 +47,7 @@ impl Gates {
             ripe: zeros.clone(),
             told: zeros,
             waiting: VecDeque::new(),
+            young: BTreeMap::new(),
         }
     }
 
@@ -69,6 +74,36 @@ impl Gates {
     /// A shard has put this many of our changes in force.
     pub(super) fn acknowledge(&mut self, shard: ShardId, version: u64) {
         self.acknowledged[usize::from(shard.0)] = version;
+        if !self.young.is_empty() {
+            let in_force = self.in_force();
+            self.young.retain(|_, version| *version > in_force);
+        }
+    }
+
+    /// A subscription that is new: shards that do not know of it yet may send what was published before
+    /// it.
+    pub(super) fn note_young(&mut self, filter: FilterId, slot: u32) {
+        if !self.is_open() {
+            self.young.insert((filter, slot), self.announced);
+        }
+    }
+
+    /// The subscription is gone, and its names may be used again.
+    pub(super) fn forget_young(&mut self, filter: FilterId, slot: u32) {
+        self.young.remove(&(filter, slot));
+    }
+
+    /// Whether a message that `from` sent was published before the subscription was in force there. What
+    /// is retained of it is found by the replay that follows SUBACK, for `from` had it in the mail before
+    /// it acknowledged.
+    #[inline]
+    pub(super) fn is_too_young(&self, filter: FilterId, slot: u32, from: Option<ShardId>) -> bool {
+        let Some(from) = from else { return false };
+        if self.young.is_empty() {
+            return false;
+        }
+        let since = self.young.get(&(filter, slot));
+        since.is_some_and(|version| *version > self.acknowledged[usize::from(from.0)])
     }
 
     /// The next gate that is open by now.

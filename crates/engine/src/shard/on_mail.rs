@@ -6,21 +6,24 @@ use crate::mail::{Mail, MailItem};
 
 impl Shard {
     pub(super) fn on_mail(&mut self, mail: Mail) {
-        let (from, items, arena) = mail.open();
+        let (from, interest_ack, items, arena) = mail.open();
+        // What else is in the batch was published after the changes were in force.
+        if let Some(version) = interest_ack {
+            self.on_interest_ack(from, version);
+        }
         for item in items {
             match item {
                 MailItem::Copied(copied) => {
-                    self.route(&mut arena.view(&copied));
+                    self.route(&mut arena.view(&copied), Some(from));
                 }
                 MailItem::Publish(message) => {
-                    self.route(&mut message.view());
+                    self.route(&mut message.view(), Some(from));
                 }
                 MailItem::Retain(message) => self.keep_retained(&message),
                 MailItem::Interest(change) => {
                     self.router.apply(from, &change);
                     self.gates.applied(from);
                 }
-                MailItem::InterestAck { version } => self.on_interest_ack(from, version),
                 MailItem::Group(what) => self.on_group_mail(from, what),
                 MailItem::Member(what) => self.on_member_mail(what),
                 MailItem::RetainedAsk(ask) => self.on_retained_ask(from, *ask),
@@ -40,7 +43,7 @@ impl Shard {
     /// At the end of a turn: tells the others which of their changes are in force here.
     pub(super) fn acknowledge_interest(&mut self, out: &mut crate::Outputs) {
         for (shard, version) in self.gates.due() {
-            self.mailroom.to(shard).push(MailItem::InterestAck { version });
+            self.mailroom.to(shard).acknowledge_interest(version);
         }
         out.more |= self.gates.holds_back();
     }

@@ -221,12 +221,13 @@ impl Shard {
                 wanted = true;
             }
         }
-        self.route(view) || wanted
+        self.route(view, None) || wanted
     }
 
-    /// Gives a message to the sessions and share groups of this shard. Whether there was one.
+    /// Gives a message to the sessions and share groups of this shard; `from` is the shard whose mail it
+    /// came in. Whether there was one.
     #[inline]
-    pub(super) fn route(&mut self, view: &mut PublishView<'_>) -> bool {
+    pub(super) fn route(&mut self, view: &mut PublishView<'_>, from: Option<ShardId>) -> bool {
         // [MQTT-3.3.2-3] [MQTT3-3.3.2-3]
         let mut matched = std::mem::take(&mut self.router.matched);
         matched.clear();
@@ -234,8 +235,8 @@ impl Shard {
         let mut wanted = !matched.is_empty();
         match matched.as_slice() {
             [] => {}
-            [filter] => self.deliver_one_filter(*filter, view),
-            filters => self.deliver_merged(filters, view),
+            [filter] => self.deliver_one_filter(*filter, view, from),
+            filters => self.deliver_merged(filters, view, from),
         }
         if self.router.shares.filters_len() > 0 {
             matched.clear();
@@ -249,11 +250,17 @@ impl Shard {
 
     /// The usual case: no receiver can stand there twice.
     #[inline]
-    fn deliver_one_filter(&mut self, filter: FilterId, view: &mut PublishView<'_>) {
-        let Self { peers, router, .. } = self;
+    fn deliver_one_filter(
+        &mut self,
+        filter: FilterId,
+        view: &mut PublishView<'_>,
+        from: Option<ShardId>,
+    ) {
+        let Self { peers, router, gates, .. } = self;
         for subscriber in router.subscriptions.subscribers(filter) {
             let slot = subscriber.key;
-            if is_own_echo(subscriber, view.origin, peers) {
+            let is_echo = is_own_echo(subscriber, view.origin, peers);
+            if is_echo || gates.is_too_young(filter, slot, from) {
                 continue;
             }
             let terms = terms_of(subscriber, view);
@@ -263,14 +270,20 @@ impl Shard {
 
     /// Several filters match: a session that stands under more than one gets one copy, with the highest
     /// QoS and every subscription identifier [MQTT-3.3.4-2] [MQTT-3.3.4-4] [MQTT3-3.3.5-1].
-    fn deliver_merged(&mut self, filters: &[FilterId], view: &mut PublishView<'_>) {
-        let Self { peers, router, .. } = self;
+    fn deliver_merged(
+        &mut self,
+        filters: &[FilterId],
+        view: &mut PublishView<'_>,
+        from: Option<ShardId>,
+    ) {
+        let Self { peers, router, gates, .. } = self;
         let mut merged: Vec<Merged> = Vec::new();
         router.merge_stamp = router.merge_stamp.wrapping_add(1).max(1);
         let stamp = router.merge_stamp;
         for filter in filters {
             for subscriber in router.subscriptions.subscribers(*filter) {
-                if is_own_echo(subscriber, view.origin, peers) {
+                let is_echo = is_own_echo(subscriber, view.origin, peers);
+                if is_echo || gates.is_too_young(*filter, subscriber.key, from) {
                     continue;
                 }
                 let Some(session) = peers.sessions.get_mut(subscriber.key) else { continue };

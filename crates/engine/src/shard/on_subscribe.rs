@@ -135,6 +135,7 @@ impl Shard {
         if inserted.replaced.is_some() {
             return true;
         }
+        self.gates.note_young(inserted.filter, slot);
         if let Some(session) = self.peers.sessions.get_mut(slot) {
             session.subscriptions.insert(inserted.filter);
         }
@@ -144,6 +145,7 @@ impl Shard {
 
     /// Takes a session out of a filter. Its own list is the caller's.
     pub(super) fn forget_subscription(&mut self, filter: FilterId, slot: u32) {
+        self.gates.forget_young(filter, slot);
         let name: Box<str> = self.router.subscriptions.filter(filter).into();
         let removed = self.router.subscriptions.remove_by_id(filter, slot);
         if removed.is_some_and(|removed| removed.filter_is_gone) {
@@ -207,7 +209,16 @@ impl Shard {
         }
         let Some(slot) = self.peers.slot_of(session) else { return };
         for ReplayStart { filter, options, subscription_id } in replays {
-            self.start_replay(slot, &filter, options, subscription_id);
+            // It may have been unsubscribed from while the SUBACK waited [MQTT-3.10.4-2].
+            if self.is_subscribed(slot, &filter) {
+                self.start_replay(slot, &filter, options, subscription_id);
+            }
         }
+    }
+
+    fn is_subscribed(&self, slot: u32, filter: &str) -> bool {
+        let filter = self.router.subscriptions.find(filter);
+        let session = self.peers.sessions.get(slot);
+        filter.zip(session).is_some_and(|(filter, s)| s.subscriptions.contains(&filter))
     }
 }
