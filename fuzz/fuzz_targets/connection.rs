@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 
 use libfuzzer_sys::fuzz_target;
 use martlet_engine::{
-    AuthMode, AuthToken, ConnId, Input, Now, Outputs, Shard, ShardConfig, ShardId, TransportEnd,
-    Verdict,
+    AuthMode, AuthRequest, AuthStep, ConnId, Input, Now, Outputs, Shard, ShardConfig, ShardId,
+    TransportEnd, Verdict,
 };
 use martlet_proto::ReasonCode;
 
@@ -49,13 +49,14 @@ struct Run {
     now: Now,
     transports: [Transport; CONNECTIONS],
     /// What the shard asked the authentication port, oldest first.
-    questions: VecDeque<AuthToken>,
+    questions: VecDeque<AuthRequest>,
 }
 
 impl Run {
     fn new(settings: u8) -> Self {
         let mut config = ShardConfig::new(ShardId(0), 1, 7);
-        config.sys_interval_ms = u64::from(settings & 1) * 10_000;
+        // $SYS costs more than all the rest, so few scripts have it.
+        config.sys_interval_ms = u64::from(settings >= 0xf0) * 10_000;
         if settings & 2 != 0 {
             config.auth = AuthMode::Port;
         }
@@ -125,11 +126,13 @@ impl Run {
 
     /// The authentication port answers its oldest question.
     fn answer(&mut self, kind: u8) {
-        let Some(token) = self.questions.pop_front() else { return };
+        let Some(AuthRequest { token, step, .. }) = self.questions.pop_front() else { return };
+        // Who named no method cannot be asked on.
+        let is_plain = matches!(step, AuthStep::Connect { method: None, .. });
         let data = (kind & 4 != 0).then(|| Box::from(*b"data"));
         let verdict = match kind & 3 {
             0 | 1 => Verdict::Allow { data },
-            2 => Verdict::Continue { data },
+            2 if !is_plain => Verdict::Continue { data },
             _ => Verdict::Refuse { reason: ReasonCode::NotAuthorized },
         };
         self.step(Input::Verdict { token, verdict });
@@ -150,9 +153,9 @@ impl Run {
     /// left for another turn.
     fn turn(&mut self, peers_read: bool) -> bool {
         self.step(Input::TurnEnd);
-        let out = std::mem::take(&mut self.out);
+        let mut out = std::mem::take(&mut self.out);
         assert!(out.mail.is_empty() && out.moves.is_empty(), "there is one shard only");
-        self.questions.extend(out.auth.iter().map(|question| question.token));
+        self.questions.extend(out.auth.drain(..));
         self.note_pauses(&out);
         if peers_read {
             for conn in out.dirty.iter().filter(|conn| !out.close.contains(conn)) {
