@@ -4,3 +4,6 @@
 mod rig;
 
 mod connect;
+mod publish_qos;
+mod subscribe;
+mod unsubscribe;
