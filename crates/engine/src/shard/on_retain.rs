@@ -108,9 +108,10 @@ impl Shard {
     /// Stores a message at its home, if there is room.
     pub(super) fn keep_retained(&mut self, message: &Arc<Message>) {
         let limits = &self.config.limits;
-        let is_new = self.retained.store.get(message.topic()).is_none();
-        let is_full = is_new && self.retained.store.len() >= limits.retained_messages_max
-            || self.retained.bytes + message.bytes() > limits.retained_bytes_max;
+        let replaced = self.retained.store.get(message.topic()).map(|old| old.bytes());
+        let bytes = self.retained.bytes - replaced.unwrap_or(0) + message.bytes();
+        let is_full = bytes > limits.retained_bytes_max
+            || replaced.is_none() && self.retained.store.len() >= limits.retained_messages_max;
         if is_full && !message.payload().is_empty() {
             self.peers.drop_message(Drop::RetainedFull, None);
             // What was retained is out of date all the same.

@@ -5,5 +5,8 @@ mod rig;
 
 mod connect;
 mod publish_qos;
+mod retained_replay;
 mod subscribe;
+mod takeover;
 mod unsubscribe;
+mod wills;
