@@ -1,22 +1,44 @@
 //! `cargo xtask tidy --wrap`: flows comment paragraphs that are too wide into lines that are not.
 //!
-//! Owns what a paragraph of a comment is. Touches whole-line comments only, never code: rustfmt
-//! cannot do this on the stable toolchain.
+//! Owns what a paragraph of a comment is. A comment behind code that makes the line too wide goes
+//! onto a line of its own above. Code stays as it is: that is rustfmt's part, which cannot do this
+//! one on the stable toolchain.
 
 use super::sizes::LINE_WIDTH_MAX;
 use crate::Result;
 use crate::project::Project;
+use crate::source::Source;
 
 /// Wraps the comments of all Rust files that need it.
 pub(super) fn command(project: &Project) -> Result {
     for file in project.files(&[".rs"])? {
-        let wrapped = wrap(&file.text);
+        let wrapped = wrap(&lift(&file.text));
         if wrapped != file.text {
             println!("tidy: wrapped comments of {}", file.path);
             project.write(&file.path, &wrapped)?;
         }
     }
     Ok(())
+}
+
+/// The text with the comments of wide lines above their code.
+fn lift(text: &str) -> String {
+    let comments = String::from_utf8_lossy(&Source::new(text).comments).into_owned();
+    let mut out = String::new();
+    for (line, comment) in text.lines().zip(comments.lines()) {
+        let start = comment.len() - comment.trim_start().len();
+        let is_behind_code = !comment.trim().is_empty()
+            && comment[start..].starts_with("//")
+            && !line[..start].trim().is_empty();
+        if is_behind_code && line.chars().count() > LINE_WIDTH_MAX {
+            let indent = &line[..line.len() - line.trim_start().len()];
+            out.push_str(&format!("{indent}{}\n{}\n", &line[start..], line[..start].trim_end()));
+        } else {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
 }
 
 /// A comment line: what stands before its words, and the words.
@@ -109,7 +131,16 @@ fn flow(first: &Line<'_>, words: &[&str], out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::wrap;
+    use super::{lift, wrap};
+
+    #[test]
+    fn lifts_a_comment_from_behind_wide_code() {
+        let code = format!("    let x = \"// {}\";", "y".repeat(70));
+        let text = format!("{code} // why it is so, at length\nlet z = 1; // short\n");
+        let lifted = format!("    // why it is so, at length\n{code}\nlet z = 1; // short\n");
+        assert_eq!(lift(&text), lifted);
+        assert_eq!(lift(&lifted), lifted);
+    }
 
     #[test]
     fn flows_a_paragraph_and_leaves_the_rest() {
