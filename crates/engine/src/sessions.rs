@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use hashbrown::HashTable;
+use martlet_proto::PacketId;
 use martlet_session::incoming::Incoming;
-use martlet_session::outgoing::Outgoing;
+use martlet_session::outgoing::{InFlight, Outgoing};
 
 use crate::delivery::{Pending, Queue};
 use crate::hashing::Hashing;
@@ -51,6 +52,19 @@ impl Session {
     #[inline]
     pub(crate) fn ends_with_connection(&self) -> bool {
         self.expiry_s == 0
+    }
+
+    /// Whether a message in flight is still to be sent again on this connection.
+    #[inline]
+    pub(crate) fn waits_for_resend(&self, id: PacketId) -> bool {
+        self.resend_left > 0 && {
+            let sent = self.outgoing.in_flight() - self.resend_left;
+            self.outgoing.iter().skip(sent).any(|entry| match entry {
+                InFlight::Publish { id: waiting, .. } | InFlight::PubRel { id: waiting } => {
+                    waiting == id
+                }
+            })
+        }
     }
 
     pub(crate) fn queue_len(&self) -> usize {

@@ -10,12 +10,6 @@ use crate::delivery::Pending;
 use crate::ids::ConnId;
 use crate::stats::Drop;
 
-/// One entry that is sent again, copied out of the session so that it can be borrowed while sending.
-enum Resend {
-    Publish(PacketId, Option<Box<Pending>>),
-    PubRel(PacketId),
-}
-
 impl Peers {
     /// Sends what waits for `slot` as far as its window and its outbox allow.
     pub(crate) fn feed(&mut self, slot: u32) {
@@ -51,10 +45,19 @@ impl Peers {
     }
 
     /// Everything in flight is to be sent again on the session's new connection, in order
-    /// [MQTT-4.4.0-1] [MQTT3-4.4.0-1] [MQTT-4.6.0-1] [MQTT3-4.6.0-1].
+    /// [MQTT-4.4.0-1] [MQTT3-4.4.0-1] [MQTT-4.6.0-1] [MQTT3-4.6.0-1]: each PUBREL now, for it must not
+    /// wait for the window [MQTT-3.3.4-10], each PUBLISH as the window allows.
     pub(crate) fn start_resend(&mut self, slot: u32) {
-        if let Some(session) = self.sessions.get_mut(slot) {
-            session.resend_left = session.outgoing.in_flight();
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        session.resend_left = session.outgoing.in_flight();
+        let Some(id) = session.conn else { return };
+        let releases = session.outgoing.iter().filter_map(|entry| match entry {
+            InFlight::PubRel { id } => Some(id),
+            InFlight::Publish { .. } => None,
+        });
+        for packet_id in releases.collect::<Vec<PacketId>>() {
+            let release = Packet::PubRel(Ack::new(packet_id, ReasonCode::Success));
+            self.send(id, |version, out| release.put(version, out));
         }
     }
 
@@ -65,16 +68,17 @@ impl Peers {
             session.resend_left = 0;
             return;
         };
-        let resend = match entry {
-            InFlight::Publish { id, message, .. } => Resend::Publish(id, message.clone()),
-            InFlight::PubRel { id } => Resend::PubRel(id),
+        let (packet_id, kept) = match entry {
+            InFlight::Publish { id, message, .. } => (id, message.clone()),
+            // Its PUBREL went out at once, or in answer to a PUBREC since [MQTT-4.3.3-6].
+            InFlight::PubRel { .. } => {
+                session.resend_left -= 1;
+                return;
+            }
         };
         session.resend_left -= 1;
-        match resend {
-            Resend::PubRel(packet_id) => self.send(id, |version, out| {
-                Packet::PubRel(Ack::new(packet_id, ReasonCode::Success)).put(version, out);
-            }),
-            Resend::Publish(packet_id, Some(pending)) => {
+        match kept {
+            Some(pending) => {
                 // [MQTT-3.3.1-1] [MQTT3-3.3.1-1]
                 let wire = Wire { packet_id: Some(packet_id), dup: true };
                 let sent = self.send_publish(id, &mut pending.message.view(), &pending.terms, wire);
@@ -84,7 +88,7 @@ impl Peers {
                 }
             }
             // A session that lives on keeps its messages; this one was made persistent later.
-            Resend::Publish(packet_id, None) => self.abandon(slot, packet_id),
+            None => self.abandon(slot, packet_id),
         }
     }
 

@@ -17,8 +17,9 @@ impl Shard {
     pub(super) fn on_pub_ack(&mut self, id: ConnId, ack: &Ack<'_>) {
         let Some(slot) = self.session_of(id) else { return };
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };
+        let waited = session.waits_for_resend(ack.packet_id);
         if session.outgoing.puback(ack.packet_id).is_ok() {
-            self.finished(slot);
+            self.finished(slot, waited);
         }
     }
 
@@ -26,8 +27,9 @@ impl Shard {
     pub(super) fn on_pub_rec(&mut self, id: ConnId, ack: &Ack<'_>) {
         let Some(slot) = self.session_of(id) else { return };
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };
+        let waited = session.waits_for_resend(ack.packet_id);
         let reason = match session.outgoing.pubrec(ack.packet_id, ack.reason) {
-            PubRec::Finished(_) => return self.finished(slot),
+            PubRec::Finished(_) => return self.finished(slot, waited),
             PubRec::Release(_) => ReasonCode::Success,
             PubRec::Unknown if ack.reason.is_error() => return,
             PubRec::Unknown => ReasonCode::PacketIdentifierNotFound,
@@ -54,13 +56,18 @@ impl Shard {
     pub(super) fn on_pub_comp(&mut self, id: ConnId, ack: &Ack<'_>) {
         let Some(slot) = self.session_of(id) else { return };
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };
+        let waited = session.waits_for_resend(ack.packet_id);
         if session.outgoing.pubcomp(ack.packet_id).is_ok() {
-            self.finished(slot);
+            self.finished(slot, waited);
         }
     }
 
-    /// A message is out of flight: the next may go.
-    fn finished(&mut self, slot: u32) {
+    /// A message is out of flight: the next may go. `waited_for_resend`: it was finished before it was
+    /// sent again on this connection.
+    fn finished(&mut self, slot: u32, waited_for_resend: bool) {
+        if let Some(session) = self.peers.sessions.get_mut(slot) {
+            session.resend_left -= usize::from(waited_for_resend);
+        }
         self.peers.stats.in_flight -= 1;
         self.peers.feed(slot);
         self.note_replays(slot);

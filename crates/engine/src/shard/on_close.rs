@@ -11,6 +11,7 @@ use crate::delivery::Pending;
 use crate::ids::{ConnId, SessionKey};
 use crate::input::TransportEnd;
 use crate::log::{Cause, LogEvent};
+use crate::stats::Drop;
 use crate::time::MS_PER_S;
 use crate::timers::Timer;
 
@@ -227,7 +228,11 @@ impl Shard {
 
     /// A share group's message goes to another member; everything else ends with the session.
     fn give_back(&mut self, member: SessionKey, pending: Pending) {
-        if let Some(group) = pending.terms.group {
+        let Some(group) = pending.terms.group else { return };
+        // [MQTT-3.3.2-5] The next member has not been sent anything yet.
+        if pending.message.expires_at_ms <= self.peers.now.mono_ms {
+            self.peers.drop_message(Drop::Expired, None);
+        } else {
             self.return_to_group(group, pending.message, member);
         }
     }

@@ -6,6 +6,8 @@ mod rig;
 mod connect;
 mod publish_qos;
 mod retained_replay;
+mod sessions;
+mod shared;
 mod subscribe;
 mod takeover;
 mod unsubscribe;
