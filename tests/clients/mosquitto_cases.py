@@ -14,6 +14,11 @@ def publish(t, topic, *options, version="mqttv311", data=None):
     t.run("mosquitto_pub", "-h", t.host, "-p", str(t.port), "-V", version, "-t", topic, *options, data=data)
 
 
+def once(t, *options, version="mqttv311"):
+    """mosquitto_sub that subscribes and leaves with DISCONNECT."""
+    t.run("mosquitto_sub", "-h", t.host, "-p", str(t.port), "-V", version, "-E", *options)
+
+
 class Subscriber(Child):
     """mosquitto_sub, subscribed; messages come as (topic, QoS, retained, payload)."""
 
@@ -59,14 +64,12 @@ def will_case(version):
     def _(t):
         watcher = Subscriber(t, "-q", "1", "-t", t.topic("will"), version=version)
         options = ("-t", t.topic("x"), "--will-topic", t.topic("will"), "--will-payload", "gone", "--will-qos", "1")
-        Subscriber(t, *options, version=version).end()  # SIGTERM: the client says DISCONNECT
-        if version == "mqttv5":  # in version 5 it asks for its will (0x04)
-            same("message", watcher.message(), (t.topic("will"), 1, 0, b"gone"))
+        once(t, *options, version=version)
         publish(t, t.topic("will"), "-q", "1", "-m", "fence", version=version)
         same("message", watcher.message()[3], b"fence")
-        Subscriber(t, *options, version=version).end("kill")
+        Subscriber(t, *options, version=version).end()
         same("message", watcher.message(), (t.topic("will"), 1, 0, b"gone"))
-        Subscriber(t, *options, "--will-retain", version=version).end("kill")
+        Subscriber(t, *options, "--will-retain", version=version).end()
         same("message", watcher.message(), (t.topic("will"), 1, 0, b"gone"))
         later = Subscriber(t, "-q", "1", "-t", t.topic("will"), version=version)
         same("retained will", later.message(), (t.topic("will"), 1, 1, b"gone"))
@@ -79,7 +82,7 @@ def session_case(version):
         options = ["-c", "-i", t.id(), "-q", "2", "-t", t.topic()]
         if version == "mqttv5":
             options += ["-x", "60"]
-        Subscriber(t, *options, version=version).end()
+        once(t, *options, version=version)
         for i in range(10):
             publish(t, t.topic(), "-q", str(1 + i % 2), "-m", str(i), version=version)
         sub = Child(t, "mosquitto_sub", "-h", t.host, "-p", str(t.port), "-V", version, *options, "-F", "MESSAGE|%t|%q|%r|%x")
@@ -87,7 +90,7 @@ def session_case(version):
         for qos in (1, 2):  # the client shows QoS 2 only after PUBREL, so the two are ordered each for itself
             same(f"messages with QoS {qos}", [m for m in got if m[0] == qos], [(qos, b"%d" % i) for i in range(qos - 1, 10, 2)])
         sub.end()
-        Subscriber(t, "-i", t.id(), "-t", t.topic(), version=version).end()  # a clean session takes its place
+        once(t, "-i", t.id(), "-t", t.topic(), version=version)  # a clean session takes its place
 
 
 for _version in VERSIONS:
@@ -234,7 +237,7 @@ def _(t):
     watcher = Subscriber(t, "-q", "1", "-t", t.topic("will"), version="mqttv5")
     dying = Subscriber(t, "-c", "-i", t.id(), "-x", "60", "-t", t.topic("x"), "--will-topic", t.topic("will"), "--will-payload", "late",
                        "--will-qos", "1", "-D", "WILL", "will-delay-interval", "1", version="mqttv5")
-    dying.end("kill")
+    dying.end()
     publish(t, t.topic("will"), "-q", "1", "-m", "first", version="mqttv5")
     same("messages", [watcher.message()[3] for _ in range(2)], [b"first", b"late"])
 
