@@ -81,6 +81,8 @@ struct Slot {
     subscribers: Subscribers,
 }
 
+const _: () = assert!(size_of::<Slot>() == 32);
+
 impl SubscriptionIndex {
     /// An empty index whose hashing is fixed by `seed`. Allocates nothing.
     pub fn new(seed: u64) -> Self {

@@ -6,7 +6,7 @@
 
 use hashbrown::HashTable;
 
-use crate::index::hash::{NONE, Seed, reserve_one};
+use crate::index::hash::{NONE, Seed, reserve_one, text_bytes};
 use crate::index::level::is_wildcard;
 use crate::index::trie::{Place, Trie};
 
@@ -166,8 +166,10 @@ impl InterestMap {
                 self.remove_from_set(from, id as u32);
             }
         }
-        for bucket in 0..BUCKETS {
-            self.buckets.remove(bucket, from);
+        if self.buckets.used > 0 {
+            for bucket in 0..BUCKETS {
+                self.buckets.remove(bucket, from);
+            }
         }
     }
 
@@ -301,6 +303,7 @@ pub struct OwnInterest {
     /// The number of exact filters in each bucket; empty while there are none.
     buckets: Vec<u32>,
     exact: usize,
+    text_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -313,7 +316,7 @@ impl OwnInterest {
     /// Nothing announced yet. The seed has to be that of the maps which will take the changes over.
     pub fn new(seed: u64) -> Self {
         let seed = Seed::new(seed);
-        Self { seed, wildcards: HashTable::new(), buckets: Vec::new(), exact: 0 }
+        Self { seed, wildcards: HashTable::new(), buckets: Vec::new(), exact: 0, text_bytes: 0 }
     }
 
     /// Counts a filter; the change to announce if it was the first of its kind.
@@ -352,7 +355,9 @@ impl OwnInterest {
 
     /// Bytes on the heap, capacity included.
     pub fn heap_bytes(&self) -> usize {
-        self.wildcards.allocation_size() + self.buckets.capacity() * size_of::<u32>()
+        self.wildcards.allocation_size()
+            + self.text_bytes
+            + self.buckets.capacity() * size_of::<u32>()
     }
 
     fn add_wildcard(&mut self, filter: &str) -> Option<InterestChange> {
@@ -362,6 +367,7 @@ impl OwnInterest {
             known.count += 1;
             return None;
         }
+        self.text_bytes += text_bytes(filter.len());
         let counted = Counted { filter: filter.into(), count: 1 };
         self.wildcards.insert_unique(hash, counted, |known| seed.text(known.filter.as_bytes()));
         Some(InterestChange::AddWildcard(filter.into()))
@@ -376,6 +382,7 @@ impl OwnInterest {
             return None;
         }
         let (counted, _) = found.remove();
+        self.text_bytes -= text_bytes(filter.len());
         if self.wildcards.is_empty() {
             self.wildcards = HashTable::new();
         }

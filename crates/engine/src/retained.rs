@@ -63,14 +63,14 @@ impl<T: Clone> RetainedStore<T> {
         }
     }
 
-    /// Keeps `value` for `topic` and returns the one that was kept before. [MQTT-3.3.1-5] [MQTT3-3.3.1-5]
+    /// Keeps `value` for `topic` and returns the one that was kept before.
     pub fn insert(&mut self, topic: &str, value: T) -> Option<T> {
         let hash = self.seed.text(topic.as_bytes());
         if let Some(slot) = self.find(topic, hash) {
             let Slot::Used { value: old, .. } = &mut self.slots[slot as usize] else {
                 unreachable!("a slot in the directory is in use");
             };
-            return Some(core::mem::replace(old, value));
+            return Some(core::mem::replace(old, value)); // [MQTT-3.3.1-5]
         }
         let position = self.lower_bound(topic);
         let slot = self.take_slot(Slot::Used { topic: topic.into(), value });
@@ -81,7 +81,7 @@ impl<T: Clone> RetainedStore<T> {
         None
     }
 
-    /// Forgets the value of `topic` and returns it. [MQTT-3.3.1-6] [MQTT3-3.3.1-10]
+    /// Forgets the value of `topic` and returns it.
     pub fn remove(&mut self, topic: &str) -> Option<T> {
         let hash = self.seed.text(topic.as_bytes());
         let slot = self.find(topic, hash)?;

@@ -25,8 +25,7 @@ fn ids_and_subscribers_are_small() {
     assert_eq!(size_of::<FilterId>(), 4);
 }
 
-// [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.2-1] [MQTT-4.7.3-4]
-// [MQTT3-4.7.1-2] [MQTT3-4.7.1-3] [MQTT3-4.7.2-1] [MQTT3-4.7.3-4]
+// [MQTT-4.7.2-1] [MQTT-4.7.3-4] [MQTT3-4.7.2-1] [MQTT3-4.7.3-4]
 #[test]
 fn filters_match_as_section_4_7_says() {
     for &(filter, topic, expected) in naive::MATCHES {

@@ -34,8 +34,7 @@ fn a_cursor_can_travel() {
     send::<RetainedStore<std::sync::Arc<str>>>();
 }
 
-// [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.2-1] [MQTT-4.7.3-4]
-// [MQTT3-4.7.1-2] [MQTT3-4.7.1-3] [MQTT3-4.7.2-1] [MQTT3-4.7.3-4]
+// [MQTT-4.7.2-1] [MQTT-4.7.3-4] [MQTT3-4.7.2-1] [MQTT3-4.7.3-4]
 #[test]
 fn filters_match_as_section_4_7_says() {
     let mut all = RetainedStore::new(4);
@@ -51,7 +50,7 @@ fn filters_match_as_section_4_7_says() {
     }
 }
 
-// [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT3-3.3.1-5] [MQTT3-3.3.1-10]
+// [MQTT-3.3.1-5]
 #[test]
 fn a_topic_has_one_value() {
     let mut store = RetainedStore::new(4);
@@ -149,7 +148,7 @@ fn apply(store: &mut RetainedStore<u32>, model: &mut BTreeMap<String, u32>, chan
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    // [MQTT-4.7.2-1] [MQTT-4.7.3-4] [MQTT-3.3.1-5] [MQTT3-4.7.2-1] [MQTT3-4.7.3-4] [MQTT3-3.3.1-5]
+    // [MQTT-4.7.2-1] [MQTT-4.7.3-4] [MQTT-3.3.1-5] [MQTT3-4.7.2-1] [MQTT3-4.7.3-4]
     #[test]
     fn the_store_does_what_a_naive_one_does(
         seed: u64,

@@ -1,4 +1,4 @@
-//! Owns the packed form of one topic level and the splitting of topics into levels.
+//! Owns the splitting of topics into levels and the packed form of a level.
 //! Must not know tries or filters.
 
 use super::hash::Seed;
@@ -22,39 +22,17 @@ impl Level {
     /// Stands for `+` in a node; no text packs to it.
     pub(super) const PLUS: Level = Level { low: 0, high: KIND_PLUS << KIND_SHIFT };
 
-    /// Packs a literal level.
+    /// Packs a text of at most [`SHORT_MAX`] bytes, which are the low ones of `text`; the others are ignored.
     #[inline]
-    pub(super) fn pack(seed: &Seed, level: &[u8]) -> Level {
-        let len = level.len();
-        let kind = (len as u32) << KIND_SHIFT;
-        // Overlapping reads: with the length known, the two words determine the text.
-        if let (Some(first), Some(last)) = (level.first_chunk::<8>(), level.last_chunk::<4>()) {
-            if len > SHORT_MAX {
-                let hash = seed.text(level) & !u64::from(u32::MAX);
-                let kind = KIND_LONG << KIND_SHIFT;
-                return Level { low: hash, high: kind | (len as u32 & ((1 << KIND_SHIFT) - 1)) };
-            }
-            Level { low: u64::from_le_bytes(*first), high: kind | u32::from_le_bytes(*last) >> 8 }
-        } else if let (Some(first), Some(last)) =
-            (level.first_chunk::<4>(), level.last_chunk::<4>())
-        {
-            let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-            Level { low: u64::from(first) | u64::from(last) << 32, high: kind }
-        } else {
-            let low = match *level {
-                [] => 0,
-                [a] => u64::from(a),
-                [a, b] => u64::from(a) | u64::from(b) << 8,
-                [a, b, c, ..] => u64::from(a) | u64::from(b) << 8 | u64::from(c) << 16,
-            };
-            Level { low, high: kind }
-        }
+    fn short(text: u128, len: usize) -> Level {
+        let text = text & ((1 << (8 * len)) - 1);
+        Level { low: text as u64, high: (text >> 64) as u32 | (len as u32) << KIND_SHIFT }
     }
 
-    /// Packs a level of a filter other than `#`.
-    #[inline]
-    pub(super) fn of_filter(seed: &Seed, level: &[u8]) -> Level {
-        if level == b"+" { Level::PLUS } else { Level::pack(seed, level) }
+    /// Packs a text of more than [`SHORT_MAX`] bytes.
+    fn long(seed: &Seed, text: &[u8]) -> Level {
+        let len = text.len() as u32 & ((1 << KIND_SHIFT) - 1);
+        Level { low: seed.text(text) & !u64::from(u32::MAX), high: len | KIND_LONG << KIND_SHIFT }
     }
 
     /// Whether the text is not held whole.
@@ -77,6 +55,70 @@ impl Level {
     }
 }
 
+/// The levels of a topic or a filter, one after the other.
+pub(super) struct Levels<'t> {
+    topic: &'t [u8],
+    /// Where the next level starts.
+    at: usize,
+}
+
+/// One level of a topic or a filter.
+pub(super) struct Part<'t> {
+    /// As it stands.
+    pub(super) text: &'t [u8],
+    /// Packed as a literal one, whatever it is.
+    pub(super) level: Level,
+    /// No level follows.
+    pub(super) is_last: bool,
+}
+
+/// The lowest bit of each byte.
+const ONES: u128 = u128::from_le_bytes([1; 16]);
+const SEPARATORS: u128 = ONES * b'/' as u128;
+
+impl<'t> Levels<'t> {
+    /// From the first level on.
+    #[inline]
+    pub(super) fn of(topic: &'t str) -> Self {
+        Self { topic: topic.as_bytes(), at: 0 }
+    }
+
+    /// The next level; not called again after the last one.
+    #[inline]
+    pub(super) fn next(&mut self, seed: &Seed) -> Part<'t> {
+        let (at, rest) = (self.at, self.topic.len() - self.at);
+        let window = self.window();
+        // The usual test for a zero byte, which is exact for the lowest one.
+        let zeros = window ^ SEPARATORS;
+        let found = zeros.wrapping_sub(ONES) & !zeros & (ONES << 7);
+        let len = (found.trailing_zeros() as usize / 8).min(rest);
+        let (len, level) = if len <= SHORT_MAX {
+            (len, Level::short(window, len))
+        } else {
+            let text = split(&self.topic[at..]).0;
+            (text.len(), Level::long(seed, text))
+        };
+        self.at = at + len + 1;
+        Part { text: &self.topic[at..at + len], level, is_last: len == rest }
+    }
+
+    /// The next 16 bytes; zeros after the end.
+    #[inline]
+    fn window(&self) -> u128 {
+        let (topic, at) = (self.topic, self.at);
+        if let Some(bytes) = topic[at..].first_chunk::<16>() {
+            return u128::from_le_bytes(*bytes);
+        }
+        if let Some(bytes) = topic.last_chunk::<16>() {
+            let before = at + 16 - topic.len();
+            return u128::from_le_bytes(*bytes).checked_shr(8 * before as u32).unwrap_or(0);
+        }
+        let mut bytes = [0; 16];
+        bytes[..topic.len()].copy_from_slice(topic);
+        u128::from_le_bytes(bytes) >> (8 * at)
+    }
+}
+
 /// The first level of `topic` and, if a separator follows it, the rest.
 #[inline]
 pub(crate) fn split(topic: &[u8]) -> (&[u8], Option<&[u8]>) {
@@ -95,4 +137,53 @@ pub(crate) fn split(topic: &[u8]) -> (&[u8], Option<&[u8]>) {
 #[inline]
 pub(crate) fn is_wildcard(filter: &str) -> bool {
     filter.bytes().any(|byte| byte == b'+' || byte == b'#')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn levels(topic: &str) -> Vec<(&str, Level)> {
+        let seed = Seed::new(1);
+        let mut levels = Levels::of(topic);
+        let mut found = Vec::new();
+        loop {
+            let part = levels.next(&seed);
+            found.push((core::str::from_utf8(part.text).expect("whole levels"), part.level));
+            if part.is_last {
+                return found;
+            }
+        }
+    }
+
+    /// Levels of every length around the limits of a window and of a short level, wherever they stand in the topic.
+    #[test]
+    fn splits_as_split_does_and_packs_by_the_text_alone() {
+        let mut packed: BTreeMap<String, Level> = BTreeMap::new();
+        let texts: Vec<String> = (0..20)
+            .flat_map(|len| ["x".repeat(len), "x".repeat(len.max(1) - 1) + "\0", "é".repeat(len)])
+            .collect();
+        for first in &texts {
+            for second in &texts {
+                for topic in
+                    [format!("{first}/{second}"), format!("{first}//{second}/"), first.clone()]
+                {
+                    let found = levels(&topic);
+                    assert!(found.iter().map(|(text, _)| *text).eq(topic.split('/')), "{topic:?}");
+                    for (text, level) in found {
+                        let known = *packed.entry(text.to_owned()).or_insert(level);
+                        assert_eq!(known, level, "{text:?} in {topic:?}");
+                    }
+                }
+            }
+        }
+        for (a, of_a) in &packed {
+            for (b, of_b) in &packed {
+                assert_eq!(a == b, of_a == of_b, "{a:?} {b:?}");
+            }
+            assert!(!of_a.is_plus() && of_a.is_long() == (a.len() > SHORT_MAX));
+        }
+    }
 }

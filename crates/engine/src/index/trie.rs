@@ -7,16 +7,18 @@
 
 use super::directory::Directory;
 use super::hash::{NONE, Seed, reserve_one, text_bytes};
-use super::level::{Level, split};
+use super::level::{Level, Levels, Part};
 
 const ROOT: u32 = 0;
 /// The hash of the path to the root.
 const ROOT_PATH: u64 = 0;
 
-/// One level of one or more filters; 32 bytes.
+/// One level of one or more filters.
 #[derive(Debug, Clone, Copy)]
 struct Node {
-    level: Level,
+    /// The two words of the level, apart because together they would be padded.
+    low: u64,
+    high: u32,
     /// A free node keeps the next free one here.
     parent: u32,
     /// The child for `+`.
@@ -25,13 +27,21 @@ struct Node {
     here: u32,
     /// The filter that goes on with `#` as its last level.
     multi: u32,
-    /// How many children for literal levels there are in the table of edges.
+    /// How many children it has for literal levels.
     literals: u32,
 }
 
+const _: () = assert!(size_of::<Node>() == 32);
+
 impl Node {
     fn new(parent: u32, level: Level) -> Self {
-        Self { level, parent, plus: NONE, here: NONE, multi: NONE, literals: 0 }
+        let Level { low, high } = level;
+        Self { low, high, parent, plus: NONE, here: NONE, multi: NONE, literals: 0 }
+    }
+
+    #[inline]
+    fn level(&self) -> Level {
+        Level { low: self.low, high: self.high }
     }
 
     fn is_unused(&self) -> bool {
@@ -122,44 +132,53 @@ impl Trie {
         let mut frontiers = (Frontier::new(), Frontier::new());
         let (mut active, mut next) = (&mut frontiers.0, &mut frontiers.1);
         active.push(Reached { node: ROOT, path: ROOT_PATH });
-        let mut rest = topic.as_bytes();
+        let mut levels = Levels::of(topic);
         loop {
-            let (text, tail) = split(rest);
             // [MQTT-4.7.3-4] [MQTT3-4.7.3-4] levels are compared byte for byte.
-            let level = Level::pack(&self.seed, text);
+            let part = levels.next(&self.seed);
             next.clear();
-            let mut reach = |id: u32, path: u64| {
-                let node = &self.nodes[id as usize];
-                if node.multi != NONE {
-                    emit(node.multi); // `#` stands for the parent level as well
-                }
-                if tail.is_some() {
-                    if node.plus != NONE || node.literals != 0 {
-                        next.push(Reached { node: id, path });
-                    }
-                } else if node.here != NONE {
-                    emit(node.here);
-                }
-            };
-            active.for_each(|Reached { node: id, path }| {
+            for at in 0..active.len() {
+                let Reached { node: id, path } = active.get(at);
                 let node = &self.nodes[id as usize];
                 if node.plus != NONE && plus_matches {
-                    reach(node.plus, Level::PLUS.path(&self.seed, path));
+                    let path = Level::PLUS.path(&self.seed, path);
+                    self.reach(node.plus, path, part.is_last, next, &mut emit);
                 }
                 if node.literals != 0 {
-                    let path = level.path(&self.seed, path);
-                    if let Some(child) = self.child(id, path, level, text) {
-                        reach(child, path);
+                    let path = part.level.path(&self.seed, path);
+                    if let Some(child) = self.child(id, path, &part) {
+                        self.reach(child, path, part.is_last, next, &mut emit);
                     }
                 }
-            });
-            let Some(tail) = tail else { return };
-            if next.is_empty() {
+            }
+            if next.len() == 0 {
                 return;
             }
             plus_matches = true;
-            rest = tail;
             core::mem::swap(&mut active, &mut next);
+        }
+    }
+
+    /// A walk has come to a node: names the filters that end here and, before the last level, notes where it goes on.
+    #[inline(always)]
+    fn reach(
+        &self,
+        id: u32,
+        path: u64,
+        is_last: bool,
+        next: &mut Frontier,
+        emit: &mut impl FnMut(u32),
+    ) {
+        let node = &self.nodes[id as usize];
+        if node.multi != NONE {
+            emit(node.multi); // `#` stands for the parent level as well
+        }
+        if is_last {
+            if node.here != NONE {
+                emit(node.here);
+            }
+        } else if node.plus != NONE || node.literals != 0 {
+            next.push(Reached { node: id, path });
         }
     }
 
@@ -175,22 +194,21 @@ impl Trie {
             return None;
         }
         let (mut node, mut path) = (ROOT, ROOT_PATH);
-        let mut rest = filter.as_bytes();
+        let mut levels = Levels::of(filter);
         loop {
-            let (text, tail) = split(rest);
-            if text == b"#" {
+            let part = levels.next(&self.seed);
+            if part.text == b"#" {
                 return Some(Place { node, multi: true });
             }
-            let level = Level::of_filter(&self.seed, text);
-            path = level.path(&self.seed, path);
-            node = if level.is_plus() {
-                Some(self.nodes[node as usize].plus).filter(|&plus| plus != NONE)?
+            if part.text == b"+" {
+                path = Level::PLUS.path(&self.seed, path);
+                node = Some(self.nodes[node as usize].plus).filter(|&plus| plus != NONE)?;
             } else {
-                self.child(node, path, level, text)?
-            };
-            match tail {
-                None => return Some(Place { node, multi: false }),
-                Some(tail) => rest = tail,
+                path = part.level.path(&self.seed, path);
+                node = self.child(node, path, &part)?;
+            }
+            if part.is_last {
+                return Some(Place { node, multi: false });
             }
         }
     }
@@ -201,23 +219,22 @@ impl Trie {
             self.nodes.push(Node::new(NONE, Level::PLUS));
         }
         let (mut node, mut path) = (ROOT, ROOT_PATH);
-        let mut rest = filter.as_bytes();
+        let mut levels = Levels::of(filter);
         loop {
-            let (text, tail) = split(rest);
-            if text == b"#" {
-                debug_assert!(tail.is_none(), "a filter is checked before it is stored");
+            let part = levels.next(&self.seed);
+            if part.text == b"#" {
+                debug_assert!(part.is_last, "a filter is checked before it is stored");
                 return Place { node, multi: true };
             }
-            let level = Level::of_filter(&self.seed, text);
-            path = level.path(&self.seed, path);
-            node = if level.is_plus() {
-                self.ensure_plus(node)
+            if part.text == b"+" {
+                path = Level::PLUS.path(&self.seed, path);
+                node = self.ensure_plus(node);
             } else {
-                self.ensure_child(node, path, level, text)
-            };
-            match tail {
-                None => return Place { node, multi: false },
-                Some(tail) => rest = tail,
+                path = part.level.path(&self.seed, path);
+                node = self.ensure_child(node, path, &part);
+            }
+            if part.is_last {
+                return Place { node, multi: false };
             }
         }
     }
@@ -254,21 +271,21 @@ impl Trie {
         }
     }
 
-    #[inline]
-    fn child(&self, parent: u32, path: u64, level: Level, text: &[u8]) -> Option<u32> {
+    #[inline(always)]
+    fn child(&self, parent: u32, path: u64, part: &Part<'_>) -> Option<u32> {
+        let level = part.level;
         self.literals.find(path, |child| {
             let node = &self.nodes[child as usize];
             node.parent == parent
-                && node.level.high == level.high
-                && (node.level.low == level.low
-                    || (level.is_long() && self.is_long_text(node.level, level, text)))
+                && node.high == level.high
+                && (node.low == level.low || (level.is_long() && self.is_long_text(node.low, part)))
         })
     }
 
     #[cold]
-    fn is_long_text(&self, of_node: Level, level: Level, text: &[u8]) -> bool {
-        of_node.low >> 32 == level.low >> 32
-            && matches!(&self.long[of_node.low as u32 as usize], LongText::Text(own) if **own == *text)
+    fn is_long_text(&self, low: u64, part: &Part<'_>) -> bool {
+        low >> 32 == part.level.low >> 32
+            && matches!(&self.long[low as u32 as usize], LongText::Text(own) if **own == *part.text)
     }
 
     fn ensure_plus(&mut self, parent: u32) -> u32 {
@@ -281,12 +298,13 @@ impl Trie {
         id
     }
 
-    fn ensure_child(&mut self, parent: u32, path: u64, mut level: Level, text: &[u8]) -> u32 {
-        if let Some(child) = self.child(parent, path, level, text) {
+    fn ensure_child(&mut self, parent: u32, path: u64, part: &Part<'_>) -> u32 {
+        if let Some(child) = self.child(parent, path, part) {
             return child;
         }
+        let mut level = part.level;
         if level.is_long() {
-            level.low |= u64::from(self.take_long(text));
+            level.low |= u64::from(self.take_long(part.text));
         }
         let id = self.take_node(Node::new(parent, level));
         self.nodes[parent as usize].literals += 1;
@@ -304,7 +322,7 @@ impl Trie {
         }
         let mut path = ROOT_PATH;
         for (id, path_to) in trail.iter_mut().rev() {
-            path = self.nodes[*id as usize].level.path(&self.seed, path);
+            path = self.nodes[*id as usize].level().path(&self.seed, path);
             *path_to = path;
         }
         for (id, path) in trail {
@@ -317,7 +335,8 @@ impl Trie {
 
     /// Takes a node out of its parent and frees it.
     fn unlink(&mut self, id: u32, path: u64) {
-        let Node { level, parent, .. } = self.nodes[id as usize];
+        let node = &self.nodes[id as usize];
+        let (level, parent) = (node.level(), node.parent);
         if level.is_plus() {
             self.nodes[parent as usize].plus = NONE;
         } else {
@@ -410,17 +429,15 @@ impl Frontier {
     }
 
     #[inline]
-    fn is_empty(&self) -> bool {
-        self.len == 0
+    fn len(&self) -> usize {
+        self.len + self.spilled.len()
     }
 
     #[inline]
-    fn for_each(&self, mut f: impl FnMut(Reached)) {
-        for &reached in &self.inline[..self.len] {
-            f(reached);
-        }
-        for &reached in &self.spilled {
-            f(reached);
+    fn get(&self, at: usize) -> Reached {
+        match self.inline.get(at) {
+            Some(&reached) => reached,
+            None => self.spilled[at - Self::INLINE],
         }
     }
 }
