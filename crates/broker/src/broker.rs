@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use martlet_engine::{SHARDS_MAX, Shard, ShardConfig, ShardId};
@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::ServeConfig;
 use crate::log::Log;
 use crate::mailbox::{Letter, Mailbox};
+use crate::thread::{Loops, ShardThread};
 use crate::turn::{EVENTS_MAX, Parts, ShardLoop, WAKER};
 
 /// A running broker. Dropping it stops it, as [`Broker::stop`] does.
@@ -99,29 +100,41 @@ impl Broker {
             mailboxes.push(Mailbox::new(poller.waker(WAKER).map_err(StartError::System)?));
             pollers.push(poller);
         }
+        let mut registries = Vec::new();
+        for poller in &pollers {
+            registries.push(poller.registry().map_err(StartError::System)?);
+        }
         for (index, listener) in listeners.iter_mut().enumerate() {
-            let result = pollers[0].register_listener(listener, listener_key(index));
+            let result = registries[0].register_listener(listener, listener_key(index));
             result.map_err(StartError::System)?;
         }
-        let mut broker =
-            Self { addresses, missing, mailboxes: mailboxes.into(), threads: Vec::new() };
-        let clock = Clock::start();
-        let seed = seed();
-        for (poller, index) in pollers.into_iter().zip(0..) {
-            let mut shard = ShardConfig::new(ShardId(index), config.shards, seed);
+        let mailboxes: Arc<[Mailbox]> = mailboxes.into();
+        let (clock, seed) = (Clock::start(), seed());
+        let loops = registries.into_iter().zip(0..).map(|(registry, index)| {
+            let id = ShardId(index);
+            let mut shard = ShardConfig::new(id, config.shards, seed);
             shard.limits = config.limits.clone();
             shard.sys_interval_ms = config.sys_interval_ms;
-            let listeners = if index == 0 { std::mem::take(&mut listeners) } else { Vec::new() };
-            let log = Log::new(config.log_level, config.log_target.clone());
-            let mailboxes = broker.mailboxes.clone();
+            Mutex::new(Some(ShardLoop::new(Parts {
+                id,
+                shard: Shard::new(shard),
+                registry,
+                mailboxes: mailboxes.clone(),
+                // The first shard has all the listeners, the others none.
+                door: Door::new(std::mem::take(&mut listeners)),
+                log: Log::new(config.log_level, config.log_target.clone()),
+                clock,
+            })))
+        });
+        let loops: Loops = loops.collect();
+        let mut broker =
+            Self { addresses, missing, mailboxes: mailboxes.clone(), threads: Vec::new() };
+        for (poller, index) in pollers.into_iter().zip(0..) {
+            let (loops, mailboxes) = (loops.clone(), mailboxes.clone());
+            let shard = ShardThread::new(ShardId(index), poller, loops, mailboxes, clock);
             let thread = thread::Builder::new().name(format!("martlet-shard-{index}"));
-            // The shard is made on its own thread, so that its memory is near that thread's core.
-            let run = move || {
-                let (id, door, shard) = (ShardId(index), Door::new(listeners), Shard::new(shard));
-                ShardLoop::new(Parts { id, shard, poller, mailboxes, door, log, clock }).run();
-            };
             // On failure the shards that run already are stopped by dropping the broker.
-            broker.threads.push(thread.spawn(run).map_err(StartError::System)?);
+            broker.threads.push(thread.spawn(move || shard.run()).map_err(StartError::System)?);
         }
         Ok(broker)
     }
@@ -145,9 +158,6 @@ impl Broker {
     }
 
     fn end(&mut self) {
-        if self.threads.is_empty() {
-            return;
-        }
         for mailbox in self.mailboxes.iter() {
             mailbox.post(Letter::Shutdown);
         }

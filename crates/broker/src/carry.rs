@@ -16,6 +16,16 @@ use crate::turn::ShardLoop;
 /// Slices given to one write. An outbox with more is written on in the next turn.
 const SLICES_MAX: usize = 64;
 
+/// Mail of so many bytes at most is little: a dozen small messages. Its receiver, if it sleeps, is not woken at
+/// once but when this turn is over, and then perhaps turned by this thread (see `thread`).
+const NUDGE_MAIL_BYTES_MAX: usize = 2048;
+
+/// With more connections to write to than this, the turn takes so long that the receiver is better woken.
+const NUDGE_WRITES_MAX: usize = 16;
+
+/// Moved connections that are little as well.
+const NUDGE_MOVES_MAX: usize = 2;
+
 /// How long a closed connection may take to end its side before the descriptor is given back.
 const LINGER_MS: u64 = 1000;
 
@@ -75,11 +85,17 @@ impl ShardLoop {
     /// acknowledges is in the mailboxes already.
     fn send_mail(&mut self) {
         let mut to_wake = ShardSet::default();
+        let idle = self.out.dirty.len() <= NUDGE_WRITES_MAX;
         for (shard, mail) in self.out.mail.drain(..) {
-            to_wake.insert(shard);
+            let little = idle && mail.bytes() <= NUDGE_MAIL_BYTES_MAX;
             let roomy = self.mailboxes[usize::from(shard.0)].push(self.id, Letter::Mail(mail));
             if !roomy {
                 self.waiting_for.insert(shard);
+            }
+            if little && roomy {
+                self.nudge.insert(shard);
+            } else {
+                to_wake.insert(shard);
             }
         }
         self.wake(to_wake);
@@ -117,6 +133,7 @@ impl ShardLoop {
         if outbox.is_empty() {
             return;
         }
+        self.writes += 1;
         match write(stream, outbox) {
             Written::All(bytes) => {
                 let more = outbox.len() > bytes;
@@ -128,7 +145,7 @@ impl ShardLoop {
             Written::Part(bytes) => {
                 flags.set(Flags::WRITE_BLOCKED);
                 let watch = !flags.has(Flags::WATCHING_WRITABLE) && flags.has(Flags::REGISTERED);
-                if watch && self.poller.watch_writable(stream, key(conn)).is_err() {
+                if watch && self.registry.watch_writable(stream, key(conn)).is_err() {
                     return self.transport_ended(now, conn, TransportEnd::Error);
                 }
                 if watch {
@@ -167,7 +184,7 @@ impl ShardLoop {
         }
         stream.end_writing();
         if !flags.has(Flags::REGISTERED) {
-            if self.poller.register(stream, key(conn)).is_err() {
+            if self.registry.register(stream, key(conn)).is_err() {
                 self.transports.remove(conn);
                 return;
             }
@@ -226,19 +243,24 @@ impl ShardLoop {
 
     /// Hands connections to their home shard.
     fn move_released(&mut self) {
-        let mut to_wake = ShardSet::default();
+        let few = self.out.moves.len() <= NUDGE_MOVES_MAX;
+        let mut homes = ShardSet::default();
         for (conn, shard, moved) in self.out.moves.drain(..) {
             let Some((mut stream, flags)) = self.transports.remove(conn) else { continue };
-            if flags.has(Flags::REGISTERED) && self.poller.deregister(&mut stream).is_err() {
+            if flags.has(Flags::REGISTERED) && self.registry.deregister(&mut stream).is_err() {
                 continue;
             }
-            to_wake.insert(shard);
+            homes.insert(shard);
             let letter = Letter::Moved { stream, moved };
             if !self.mailboxes[usize::from(shard.0)].push(self.id, letter) {
                 self.waiting_for.insert(shard);
             }
         }
-        self.wake(to_wake);
+        if few {
+            homes.iter().for_each(|shard| self.nudge.insert(shard));
+        } else {
+            self.wake(homes);
+        }
     }
 
     /// Tells the poller of the connections that came in this turn and stay. What they sent meanwhile is reported by
@@ -249,9 +271,9 @@ impl ShardLoop {
             if flags.has(Flags::REGISTERED) {
                 continue;
             }
-            let mut result = self.poller.register(stream, key(conn));
+            let mut result = self.registry.register(stream, key(conn));
             if result.is_ok() && flags.has(Flags::WRITE_BLOCKED) {
-                result = self.poller.watch_writable(stream, key(conn));
+                result = self.registry.watch_writable(stream, key(conn));
                 flags.set(Flags::WATCHING_WRITABLE);
             }
             flags.set(Flags::REGISTERED);

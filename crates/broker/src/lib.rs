@@ -11,6 +11,7 @@ mod log;
 mod mailbox;
 mod reads;
 mod signals;
+mod thread;
 mod transports;
 mod turn;
 

@@ -106,14 +106,26 @@ impl Mailbox {
     }
 
     /// Wakes the owner if it sleeps: a system call then, and only once however many call.
+    pub(crate) fn wake(&self) {
+        if self.claim() {
+            self.rouse();
+        }
+    }
+
+    /// Whether the owner sleeps and the caller is the one who now has to see to it that the letters are taken:
+    /// by turning the shard itself, or by [`Mailbox::rouse`].
     ///
     /// Of the two flags each side sets its own before it looks at the other's, so a letter that is added
     /// while the owner goes to sleep is seen by the owner, or the sleeping owner by the sender.
-    pub(crate) fn wake(&self) {
-        if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
-            // The eventfd behind it cannot fail in a way that we could do something about.
-            let _ = self.waker.wake();
-        }
+    #[must_use]
+    pub(crate) fn claim(&self) -> bool {
+        self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst)
+    }
+
+    /// Ends the owner's wait.
+    pub(crate) fn rouse(&self) {
+        // The eventfd behind it cannot fail in a way that we could do something about.
+        let _ = self.waker.wake();
     }
 
     /// Whether senders may go on.
@@ -121,7 +133,9 @@ impl Mailbox {
         self.bytes.load(Ordering::SeqCst) <= MAIL_BYTES_MAX
     }
 
-    /// The owner is about to wait: from now on it is to be woken. `false` if there are letters: do not wait.
+    /// The owner is about to wait (or waits on, after a covered turn): from now on it is to be woken. `false` if
+    /// there are letters: do not wait.
+    #[must_use]
     pub(crate) fn fall_asleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
         !self.filled.load(Ordering::SeqCst)

@@ -1,13 +1,12 @@
-//! The loop of one shard: wait, read the clock once, give the shard everything that happened, carry out what
-//! it asks for. This file owns the order of a turn; `reads`, `accept` and `carry` own its steps.
-//! Must not know MQTT: it feeds bytes in and carries bytes out.
+//! One turn of one shard: read the clock once, give the shard everything that happened, carry out what
+//! it asks for. This file owns the order of a turn; `reads`, `accept` and `carry` own its steps, `thread` decides
+//! when there is one. Must not know MQTT: it feeds bytes in and carries bytes out.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use martlet_engine::{ConnId, Input, Now, Outputs, Shard, ShardId};
-use martlet_net::{Key, Poller, Ready};
+use martlet_net::{Key, Poller, Ready, Registry};
 
 use crate::accept::Door;
 use crate::carry::Lingering;
@@ -28,13 +27,13 @@ pub(crate) const READ_BUFFER_BYTES: usize = 256 * 1024;
 /// How long a stopping shard waits until its clients have taken their last bytes and closed.
 const STOP_WITHIN_MS: u64 = 2000;
 
-/// One shard, its sockets and its thread's state.
+/// One shard with its sockets: everything that a turn needs, on whichever thread it happens.
 #[derive(Debug)]
 pub(crate) struct ShardLoop {
     pub(crate) id: ShardId,
     pub(crate) shard: Shard,
     pub(crate) out: Outputs,
-    pub(crate) poller: Poller,
+    pub(crate) registry: Registry,
     pub(crate) mailboxes: Arc<[Mailbox]>,
     pub(crate) transports: Transports,
     pub(crate) buffer: Box<[u8]>,
@@ -50,6 +49,12 @@ pub(crate) struct ShardLoop {
     pub(crate) waiting_for: ShardSet,
     pub(crate) log: Log,
     pub(crate) clock: Clock,
+    /// Shards with new letters that are to be woken, or turned, when this turn is over.
+    pub(crate) nudge: ShardSet,
+    /// Connections written to in this turn.
+    pub(crate) writes: usize,
+    /// When its own thread means to be back at the latest; `None`: when it is woken.
+    pub(crate) thread_due_ms: Option<u64>,
     /// Set by the order to stop: when to be gone at the latest.
     stop_at_ms: Option<u64>,
     letters: Vec<Letter>,
@@ -61,11 +66,26 @@ pub(crate) struct ShardLoop {
 pub(crate) struct Parts {
     pub(crate) id: ShardId,
     pub(crate) shard: Shard,
-    pub(crate) poller: Poller,
+    pub(crate) registry: Registry,
     pub(crate) mailboxes: Arc<[Mailbox]>,
     pub(crate) door: Door,
     pub(crate) log: Log,
     pub(crate) clock: Clock,
+}
+
+/// What a turn leaves behind for the thread.
+#[derive(Debug)]
+pub(crate) struct AfterTurn {
+    /// When the next turn is due if nothing comes in: 0 for at once, `None` for never.
+    pub(crate) due_ms: Option<u64>,
+    /// Shards that have got a little mail, and may sleep.
+    pub(crate) nudge: ShardSet,
+    /// Shards whose mailbox has to be drained before sockets are read again.
+    pub(crate) waiting_for: ShardSet,
+    /// Connections written to.
+    pub(crate) writes: usize,
+    /// The order to stop has been carried out.
+    pub(crate) stopped: bool,
 }
 
 impl ShardLoop {
@@ -74,7 +94,7 @@ impl ShardLoop {
             id: parts.id,
             shard: parts.shard,
             out: Outputs::default(),
-            poller: parts.poller,
+            registry: parts.registry,
             mailboxes: parts.mailboxes,
             transports: Transports::new(),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
@@ -86,57 +106,56 @@ impl ShardLoop {
             waiting_for: ShardSet::default(),
             log: parts.log,
             clock: parts.clock,
+            nudge: ShardSet::default(),
+            writes: 0,
+            thread_due_ms: None,
             stop_at_ms: None,
             letters: Vec::new(),
             ended_late: false,
         }
     }
 
-    /// Turns until the order to stop has been carried out.
-    ///
-    /// # Panics
-    /// When the poller is unusable, which nothing but a bug makes it.
-    pub(crate) fn run(mut self) {
-        while !self.turn() {}
+    /// One turn on the shard's own thread, with what its poller reported.
+    pub(crate) fn own_turn(&mut self, poller: &Poller) -> AfterTurn {
+        self.take_events(poller);
+        let after = self.turn();
+        // Only now: until its thread looked at them, events may name connections that ended in covered turns.
+        self.transports.turn_ends();
+        self.thread_due_ms = after.due_ms;
+        after
     }
 
-    /// One turn; whether it was the last.
-    fn turn(&mut self) -> bool {
-        self.wait();
+    /// One turn on the thread of another shard that has mail for this one, while this one's thread sleeps.
+    pub(crate) fn covered_turn(&mut self) -> AfterTurn {
+        self.turn()
+    }
+
+    fn turn(&mut self) -> AfterTurn {
         let now = self.clock.now();
         self.out.more = false;
         self.ended_late = false;
+        self.writes = 0;
         self.take_letters(now);
-        self.take_events();
         self.read_queue(now);
         self.accept(now);
         self.step(now, Input::TurnEnd);
         self.note_changes();
         self.carry_out(now);
         self.expire_lingering(now);
-        self.transports.turn_ends();
         self.log.flush();
-        self.stop_at_ms.is_some_and(|at| self.transports.open() == 0 || now.mono_ms >= at)
-    }
-
-    /// Waits for an event, a letter or a deadline; not at all while there is work.
-    fn wait(&mut self) {
-        let timeout = self.timeout();
-        let mailbox = &self.mailboxes[usize::from(self.id.0)];
-        let asleep = timeout != Some(Duration::ZERO);
-        let timeout = match timeout {
-            // Told to be asleep first and looking second: see `Mailbox::wake`.
-            timeout if asleep && mailbox.fall_asleep() && !self.was_relieved() => timeout,
-            _ => Some(Duration::ZERO),
-        };
-        self.poller.wait(timeout).expect("a poller waits");
-        if asleep {
-            mailbox.awake();
+        AfterTurn {
+            due_ms: self.due_ms(),
+            nudge: std::mem::take(&mut self.nudge),
+            waiting_for: self.waiting_for,
+            writes: self.writes,
+            stopped: self
+                .stop_at_ms
+                .is_some_and(|at| self.transports.open() == 0 || now.mono_ms >= at),
         }
     }
 
-    /// How long nothing needs to be done, if nothing comes in. `None`: for ever.
-    fn timeout(&self) -> Option<Duration> {
+    /// When the next turn is due if nothing comes in: 0 for at once, `None` for never.
+    fn due_ms(&self) -> Option<u64> {
         let reading = self.waiting_for.is_empty();
         let busy = self.out.more
             || !self.out.dirty.is_empty()
@@ -144,7 +163,7 @@ impl ShardLoop {
             || self.ended_late
             || (reading && (!self.queue.is_empty() || self.door.is_open()));
         if busy {
-            return Some(Duration::ZERO);
+            return Some(0);
         }
         let deadlines = [
             self.shard.next_deadline_ms(),
@@ -152,13 +171,7 @@ impl ShardLoop {
             self.door.next_deadline_ms(),
             self.stop_at_ms,
         ];
-        let deadline = deadlines.into_iter().flatten().min()?;
-        Some(Duration::from_millis(deadline.saturating_sub(self.clock.mono_ms())))
-    }
-
-    /// Whether a mailbox that this shard waits for has been drained.
-    fn was_relieved(&self) -> bool {
-        self.waiting_for.iter().any(|shard| self.mailboxes[usize::from(shard.0)].has_room())
+        deadlines.into_iter().flatten().min()
     }
 
     /// Takes what the other threads sent, in the order in which they did.
@@ -198,8 +211,8 @@ impl ShardLoop {
     }
 
     /// Notes in the transports what the poller reported. Reads and writes nothing yet.
-    fn take_events(&mut self) {
-        for ready in self.poller.ready() {
+    fn take_events(&mut self, poller: &Poller) {
+        for ready in poller.ready() {
             if ready.key == WAKER {
                 continue;
             }

@@ -14,5 +14,5 @@ mod stream;
 
 pub use descriptors::raise_descriptor_limit;
 pub use listener::{Accepted, BACKLOG, Listener};
-pub use poller::{Key, Poller, Ready, Waker};
+pub use poller::{Key, Poller, Ready, Registry, Waker};
 pub use stream::{ReadOutcome, Stream, WriteOutcome};

@@ -22,7 +22,7 @@ pub struct Ready {
     pub key: Key,
     /// Bytes, a connection to accept, the peer's end or an error can be read.
     pub readable: bool,
-    /// The socket takes bytes (again). Only reported after [`Poller::watch_writable`].
+    /// The socket takes bytes (again). Only reported after [`Registry::watch_writable`].
     pub writable: bool,
     /// The peer will send no more: reading on leads to the end, without a further event.
     pub read_closed: bool,
@@ -72,13 +72,37 @@ impl Poller {
         })
     }
 
+    /// The handle for registering sockets, which need not stay on the thread that waits.
+    ///
+    /// # Errors
+    /// What the operating system says, out of descriptors for instance.
+    pub fn registry(&self) -> io::Result<Registry> {
+        Ok(Registry { inner: self.poll.registry().try_clone()? })
+    }
+
+    /// The handle by which other threads end a wait; its events carry `key`. One per poller.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn waker(&self, key: Key) -> io::Result<Waker> {
+        Ok(Waker { inner: mio::Waker::new(self.poll.registry(), Token(key.0 as usize))? })
+    }
+}
+
+/// Tells a poller which sockets to watch.
+#[derive(Debug)]
+pub struct Registry {
+    inner: mio::Registry,
+}
+
+impl Registry {
     /// Reports when the stream can be read. A stream that is readable already is reported by the next wait.
     ///
     /// # Errors
     /// What the operating system says (its limit of watched sockets, memory).
     pub fn register(&self, stream: &mut Stream, key: Key) -> io::Result<()> {
         let token = Token(key.0 as usize);
-        self.poll.registry().register(&mut stream.inner, token, Interest::READABLE)
+        self.inner.register(&mut stream.inner, token, Interest::READABLE)
     }
 
     /// From now on also reports when the stream takes bytes again. Needed once in a stream's life: writability
@@ -88,7 +112,7 @@ impl Poller {
     /// What the operating system says.
     pub fn watch_writable(&self, stream: &mut Stream, key: Key) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().reregister(&mut stream.inner, Token(key.0 as usize), interest)
+        self.inner.reregister(&mut stream.inner, Token(key.0 as usize), interest)
     }
 
     /// Forgets the stream, so that it can be registered with another poller. Not needed before it is dropped.
@@ -96,7 +120,7 @@ impl Poller {
     /// # Errors
     /// If it was not registered here.
     pub fn deregister(&self, stream: &mut Stream) -> io::Result<()> {
-        self.poll.registry().deregister(&mut stream.inner)
+        self.inner.deregister(&mut stream.inner)
     }
 
     /// Reports (as readable) when the listener has connections to accept.
@@ -105,15 +129,7 @@ impl Poller {
     /// What the operating system says.
     pub fn register_listener(&self, listener: &mut Listener, key: Key) -> io::Result<()> {
         let token = Token(key.0 as usize);
-        self.poll.registry().register(&mut listener.inner, token, Interest::READABLE)
-    }
-
-    /// The handle by which other threads end a wait; its events carry `key`. One per poller.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub fn waker(&self, key: Key) -> io::Result<Waker> {
-        Ok(Waker { inner: mio::Waker::new(self.poll.registry(), Token(key.0 as usize))? })
+        self.inner.register(&mut listener.inner, token, Interest::READABLE)
     }
 }
 

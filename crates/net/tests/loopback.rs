@@ -43,13 +43,13 @@ fn accept(poller: &mut Poller, listener: &Listener) -> (Stream, SocketAddr) {
 fn pair() -> (Poller, Listener, Stream, TcpStream) {
     let mut poller = Poller::new(64).unwrap();
     let mut listener = Listener::bind(loopback()).unwrap();
-    poller.register_listener(&mut listener, LISTENER).unwrap();
+    poller.registry().unwrap().register_listener(&mut listener, LISTENER).unwrap();
     let theirs = TcpStream::connect(listener.address()).unwrap();
     theirs.set_read_timeout(Some(DEADLINE)).unwrap();
     theirs.set_nodelay(true).unwrap();
     let (mut ours, peer) = accept(&mut poller, &listener);
     assert_eq!(peer, theirs.local_addr().unwrap());
-    poller.register(&mut ours, STREAM).unwrap();
+    poller.registry().unwrap().register(&mut ours, STREAM).unwrap();
     (poller, listener, ours, theirs)
 }
 
@@ -145,7 +145,7 @@ fn a_full_socket_takes_a_part_and_says_when_there_is_room() {
                 sent += part;
                 blocked += 1;
                 if !watching {
-                    poller.watch_writable(&mut ours, STREAM).unwrap();
+                    poller.registry().unwrap().watch_writable(&mut ours, STREAM).unwrap();
                     watching = true;
                     reader.0.send(()).unwrap();
                 }
@@ -192,7 +192,7 @@ fn a_reset_is_reported_as_broken() {
 fn a_batch_of_connections_is_one_event_and_the_next_one_another() {
     let mut poller = Poller::new(64).unwrap();
     let mut listener = Listener::bind(loopback()).unwrap();
-    poller.register_listener(&mut listener, LISTENER).unwrap();
+    poller.registry().unwrap().register_listener(&mut listener, LISTENER).unwrap();
     for _ in 0..2 {
         let mut peers: Vec<_> =
             (0..300).map(|_| TcpStream::connect(listener.address()).unwrap()).collect();
@@ -220,9 +220,9 @@ fn a_stream_changes_pollers_with_its_unread_bytes() {
     let (mut first, _listener, mut ours, mut theirs) = pair();
     theirs.write_all(b"unread").unwrap();
     readable(&mut first);
-    first.deregister(&mut ours).unwrap();
+    first.registry().unwrap().deregister(&mut ours).unwrap();
     let mut second = Poller::new(8).unwrap();
-    second.register(&mut ours, Key(1)).unwrap();
+    second.registry().unwrap().register(&mut ours, Key(1)).unwrap();
     // What was there before the registration is reported all the same.
     wait_for(&mut second, "readable", |ready| ready.key == Key(1) && ready.readable);
     let mut buffer = [0; 16];
@@ -237,11 +237,11 @@ fn a_stream_changes_pollers_with_its_unread_bytes() {
 fn an_end_before_registration_is_reported() {
     let mut poller = Poller::new(8).unwrap();
     let mut listener = Listener::bind(loopback()).unwrap();
-    poller.register_listener(&mut listener, LISTENER).unwrap();
+    poller.registry().unwrap().register_listener(&mut listener, LISTENER).unwrap();
     let theirs = TcpStream::connect(listener.address()).unwrap();
     let (mut ours, _) = accept(&mut poller, &listener);
     drop(theirs);
-    poller.register(&mut ours, STREAM).unwrap();
+    poller.registry().unwrap().register(&mut ours, STREAM).unwrap();
     wait_for(&mut poller, "end", |ready| ready.key == STREAM && ready.read_closed);
     assert_eq!(ours.read(&mut [0; 8]), ReadOutcome::End);
 }
