@@ -57,7 +57,7 @@ def run_python_cases(client, options, tally):
 
 
 def run_program(client, command, options, tally):
-    """A program with cases of its own: a line `ok TITLE` or `FAIL TITLE: PROBLEM` for each, then `end`."""
+    """A program with cases of its own: a line `ok TITLE` or `FAIL TITLE :: PROBLEM` for each, then `end`."""
     environment = dict(os.environ, MQTT_HOST=options.host, MQTT_PORT=str(options.port), MQTT_RUN=kit.RUN, MQTT_ONLY=options.k,
                        MQTT_BURST=str(kit.BURST))
     try:
@@ -73,7 +73,7 @@ def run_program(client, command, options, tally):
         if word == "ok":
             tally.add(client, rest, None)
         elif word == "FAIL":
-            title, _, problem = rest.partition(": ")
+            title, _, problem = rest.partition(" :: ")
             tally.add(client, title, problem)
         elif word == "end":
             ended = True
