@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use crate::client::{PubArguments, SubArguments};
+
 /// The port of MQTT without TLS.
 pub(crate) const MQTT_PORT: u16 = 1883;
 
@@ -22,6 +24,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run the broker
     Serve(ServeArguments),
+    Pub(PubArguments),
+    Sub(SubArguments),
 }
 
 /// Run the broker.

@@ -1,6 +1,7 @@
 //! The one executable: chooses the command. Everything a command does is in its own file.
 
 mod args;
+mod client;
 mod exit;
 mod serve;
 
@@ -22,5 +23,7 @@ fn main() -> ExitCode {
     };
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Pub(arguments) => client::publish(&arguments),
+        Command::Sub(arguments) => client::subscribe(&arguments),
     }
 }
