@@ -84,6 +84,13 @@ impl Connection {
         self.phase = Phase::Open;
     }
 
+    /// The session brings QoS 2 exchanges along that earlier connections left unfinished. They do not count
+    /// against this connection's quota, which starts anew with it (section 4.9).
+    pub fn carry_over(&mut self, unfinished: usize) {
+        let unfinished = u16::try_from(unfinished).unwrap_or(u16::MAX);
+        self.receive_max_in = self.receive_max_in.saturating_add(unfinished);
+    }
+
     /// Nothing more is looked at.
     pub fn closing(&mut self) {
         self.phase = Phase::Closing;

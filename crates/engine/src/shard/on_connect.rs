@@ -180,10 +180,11 @@ impl Shard {
         session.will_at_ms = u64::MAX;
         session.expires_at_ms = u64::MAX;
         let has_replays = session.replays.is_some();
-        let key = session.key;
+        let (key, unfinished) = (session.key, session.incoming.len());
         let conn = self.peers.conns.get_mut(id).expect("it is being let in");
         conn.session = Some(slot);
         conn.proto.open();
+        conn.proto.carry_over(unfinished);
         let event = connected(conn, &client_id, present, &grant);
         let fields = ConnAckFields {
             client_id: assigned.then_some(&client_id),

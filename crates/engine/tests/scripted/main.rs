@@ -3,7 +3,14 @@
 
 mod rig;
 
+mod aliases;
 mod connect;
+mod disconnect;
+mod expiry;
+mod keep_alive;
+mod limits;
+mod ordering;
+mod overlapping;
 mod publish_qos;
 mod retained_replay;
 mod sessions;

@@ -79,6 +79,8 @@ pub(crate) struct Client {
     /// The Maximum Packet Size it has announced.
     pub(super) packet_size_max: usize,
     pub(super) next_id: u16,
+    /// Whether it takes explanations in acknowledgements.
+    pub(super) problem_information: bool,
     /// What CONNACK said.
     let_in: Option<ReasonCode>,
     said_goodbye: bool,
@@ -104,6 +106,7 @@ impl Client {
             closed: false,
             packet_size_max,
             next_id: 0,
+            problem_information: true,
             let_in: None,
             said_goodbye: false,
         }
@@ -158,5 +161,20 @@ impl Client {
         if let Packet::Disconnect(_) = packet {
             self.said_goodbye = true;
         }
+        // [MQTT-3.1.2-29]
+        assert!(self.problem_information || !has_explanation(&packet), "unwanted: {packet:?}");
+    }
+}
+
+/// Whether a packet that is no PUBLISH, CONNACK or DISCONNECT has a reason string or user properties.
+fn has_explanation(packet: &Packet<'_>) -> bool {
+    match packet {
+        Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
+            !ack.properties.is_empty()
+        }
+        Packet::SubAck(ack) => !ack.properties.is_empty(),
+        Packet::UnsubAck(ack) => !ack.properties.is_empty(),
+        Packet::Auth(auth) => auth.reason_string.is_some() || !auth.user_properties.is_empty(),
+        _ => false,
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Hello {
     pub(super) packet_size_max: Option<u32>,
     topic_alias_max: Option<u16>,
     response_information: bool,
-    problem_information: bool,
+    pub(super) problem_information: bool,
     auth: Option<(String, Option<Vec<u8>>)>,
 }
 

@@ -69,6 +69,7 @@ impl Rig {
     /// Sends CONNECT on a new transport; whatever the answer is stays in the inbox.
     pub(crate) fn call(&mut self, hello: &Hello) {
         self.open(&hello.name, hello.version, hello.packet_size_max);
+        self.client(&hello.name).problem_information = hello.problem_information;
         self.send_bytes(&hello.name, &hello.bytes());
     }
 
