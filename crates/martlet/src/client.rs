@@ -1,5 +1,6 @@
-//! The client commands, `martlet pub` and `martlet sub`, with the letters and habits of mosquitto_pub and mosquitto_sub.
-//! Owns the way from a job's result to the exit code; must not know the broker.
+//! The client commands, `martlet pub` and `martlet sub`, with the letters and habits of
+//! mosquitto_pub and mosquitto_sub. Owns the way from a job's result to the exit code; must not
+//! know the broker.
 
 mod arguments;
 mod driver;

@@ -16,7 +16,8 @@ pub(crate) const NOT_AUTHORIZED: u8 = 5;
 pub(crate) const REJECTED: u8 = 6;
 /// The connection was lost before the job was done.
 pub(crate) const CONNECTION_LOST: u8 = 7;
-/// The broker cannot start with what it was given: a taken port, an address the machine does not have.
+/// The broker cannot start with what it was given: a taken port, an address the machine does not
+/// have.
 pub(crate) const BAD_CONFIGURATION: u8 = 9;
 /// The time given for the job is over.
 pub(crate) const TIMED_OUT: u8 = 27;

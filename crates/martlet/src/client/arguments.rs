@@ -1,5 +1,6 @@
-//! The arguments of the client commands. Letters and meanings are those of mosquitto_pub and mosquitto_sub; `-h` is the
-//! host, so help is `--help`. Says what is wrong with an argument; must not know how a command works.
+//! The arguments of the client commands. Letters and meanings are those of mosquitto_pub and
+//! mosquitto_sub; `-h` is the host, so help is `--help`. Says what is wrong with an argument; must
+//! not know how a command works.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -61,8 +62,10 @@ pub(crate) struct ConnectArguments {
     #[arg(short = 'c', long)]
     pub(super) disable_clean_session: bool,
 
-    /// Seconds that the session outlives the connection, -1 for ever (MQTT 5; with -c alone: for ever)
-    #[arg(short = 'x', long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = expiry)]
+    /// Seconds that the session outlives the connection, -1 for ever (MQTT 5; with -c alone: for
+    /// ever)
+    #[arg(short = 'x', long, value_name = "SECONDS", value_parser = expiry)]
+    #[arg(allow_negative_numbers = true)]
     pub(super) session_expiry_interval: Option<u32>,
 
     /// Give up after so many seconds, with exit code 27
@@ -100,8 +103,8 @@ pub(crate) struct ConnectArguments {
 
 /// Publish messages
 ///
-/// Publishes one message, or one for each line of standard input, and waits until the server has confirmed all of them
-/// (QoS 1 and 2).
+/// Publishes one message, or one for each line of standard input, and waits until the server has
+/// confirmed all of them (QoS 1 and 2).
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 #[command(group = ArgGroup::new("payload").required(true))]
@@ -140,8 +143,8 @@ pub(crate) struct PubArguments {
 
 /// Subscribe and print the messages
 ///
-/// Prints each payload and a newline, until it is interrupted. A message of QoS 1 or 2 is acknowledged when it has been
-/// written. When the connection is lost it connects again.
+/// Prints each payload and a newline, until it is interrupted. A message of QoS 1 or 2 is
+/// acknowledged when it has been written. When the connection is lost it connects again.
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct SubArguments {

@@ -1,5 +1,6 @@
-//! The loop under every client command: connects, feeds the client role of the session with bytes and time, falls back
-//! to 3.1.1 once, reconnects for who wants it, and leaves in an orderly way. What the command is about is a [`Job`].
+//! The loop under every client command: connects, feeds the client role of the session with bytes
+//! and time, falls back to 3.1.1 once, reconnects for who wants it, and leaves in an orderly way.
+//! What the command is about is a [`Job`].
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -19,7 +20,8 @@ use super::{tell, trace};
 
 /// What may wait for the server, in bytes.
 const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How long it may take, when leaving, until the server has taken all that is written, and until it has closed too.
+/// How long it may take, when leaving, until the server has taken all that is written, and until it
+/// has closed too.
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait before the first reconnect; doubled each time up to the second value.
@@ -35,7 +37,8 @@ pub(super) enum Progress {
     Done,
 }
 
-/// What a command is about. Its methods are called in this order again and again: events as they come, then `advance`.
+/// What a command is about. Its methods are called in this order again and again: events as they
+/// come, then `advance`.
 pub(super) trait Job {
     /// Something happened; commands have to wait for `advance`.
     fn on_event(&mut self, event: &Event<'_>);

@@ -1,4 +1,5 @@
-//! Why a client command did not do its job, and the exit code that says so. Must not know how jobs are done.
+//! Why a client command did not do its job, and the exit code that says so. Must not know how jobs
+//! are done.
 
 use martlet_proto::ReasonCode;
 

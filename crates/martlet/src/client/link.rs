@@ -1,5 +1,6 @@
-//! The transport of a client command: one TCP connection, and the one queue into which everything flows that can happen
-//! (bytes, lines of standard input, signals). Blocking sockets and one thread for each source. Knows no MQTT.
+//! The transport of a client command: one TCP connection, and the one queue into which everything
+//! flows that can happen (bytes, lines of standard input, signals). Blocking sockets and one thread
+//! for each source. Knows no MQTT.
 
 use std::io::{self, BufRead as _, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
@@ -168,7 +169,8 @@ impl Link {
         self.written > 0
     }
 
-    /// Writes as much of `out` as the server takes without much waiting; empties `out` when all is written.
+    /// Writes as much of `out` as the server takes without much waiting; empties `out` when all is
+    /// written.
     pub(super) fn write(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         while self.written < out.len() {
             match self.stream.write(&out[self.written..]) {

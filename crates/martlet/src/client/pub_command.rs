@@ -1,4 +1,5 @@
-//! `martlet pub`: one message or one for each line of standard input, confirmed by the server before it ends.
+//! `martlet pub`: one message or one for each line of standard input, confirmed by the server
+//! before it ends.
 
 use std::io::Read as _;
 

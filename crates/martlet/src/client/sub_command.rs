@@ -1,5 +1,5 @@
-//! `martlet sub`: prints what comes. A message is acknowledged when it has been written to standard output, so that
-//! none is lost between the server and the next program.
+//! `martlet sub`: prints what comes. A message is acknowledged when it has been written to standard
+//! output, so that none is lost between the server and the next program.
 
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, StdoutLock, Write};
 

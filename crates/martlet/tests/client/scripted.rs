@@ -1,4 +1,5 @@
-//! A server for one process: it accepts, expects packets, and sends what the test says. Every wait has a deadline.
+//! A server for one process: it accepts, expects packets, and sends what the test says. Every wait
+//! has a deadline.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};

@@ -106,7 +106,8 @@ impl ClientConnection {
         if data.is_some_and(|data| data.len() > usize::from(u16::MAX)) {
             return Err(AuthError::PacketTooLarge);
         }
-        // Never with a reason string or user properties. [MQTT-3.15.2-2] [MQTT-3.15.2-3] [MQTT-4.12.0-5]
+        // Never with a reason string or user properties. [MQTT-3.15.2-2] [MQTT-3.15.2-3]
+        // [MQTT-4.12.0-5]
         let auth = Auth {
             reason,
             method: Some(method),

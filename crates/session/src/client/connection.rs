@@ -200,7 +200,8 @@ impl ClientConnection {
             disconnect.put(self.version, out);
         }
         // Also the way out of a re-authentication that failed. [MQTT-4.12.1-2]
-        // Nothing is sent from here on. [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT3-3.14.4-1] [MQTT3-3.14.4-2]
+        // Nothing is sent from here on. [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT3-3.14.4-1]
+        // [MQTT3-3.14.4-2]
         self.finish(End::Disconnected);
         Ok(())
     }
@@ -212,7 +213,8 @@ impl ClientConnection {
         session: &mut ClientSession,
         mut on_event: impl FnMut(Event<'_>),
     ) {
-        // [MQTT-3.1.2-23] [MQTT3-3.1.2-4] [MQTT3-3.1.2-6] [MQTT-4.1.0-1] [MQTT3-4.1.0-1] [MQTT3-4.1.0-2]
+        // [MQTT-3.1.2-23] [MQTT3-3.1.2-4] [MQTT3-3.1.2-6] [MQTT-4.1.0-1] [MQTT3-4.1.0-1]
+        // [MQTT3-4.1.0-2]
         if session.ends_with_connection {
             session.discard(&mut on_event);
         }

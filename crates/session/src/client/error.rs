@@ -187,7 +187,9 @@ impl From<DecodeError> for End {
 
 /// Defines one error enum of a command: variant, its sentence.
 macro_rules! command_error {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident $(($inner:ty))? => $text:literal,)* }) => {
+    ($(#[$meta:meta])* $name:ident {
+        $($(#[$doc:meta])* $variant:ident $(($inner:ty))? => $text:literal,)*
+    }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $name {

@@ -229,7 +229,8 @@ fn check(connect: &Connect<'_>) -> Result<(), ConnectError> {
             .flatten()
             .any(|data| data.len() > FIELD_MAX)
     {
-        return Err(ConnectError::InvalidField); // [MQTT-3.1.3-4] [MQTT-3.1.3-12] [MQTT3-3.1.3-4] [MQTT3-3.1.3-11]
+        // [MQTT-3.1.3-4] [MQTT-3.1.3-12] [MQTT3-3.1.3-4] [MQTT3-3.1.3-11]
+        return Err(ConnectError::InvalidField);
     }
     if said.receive_max == Some(0) || said.packet_size_max == Some(0) {
         return Err(ConnectError::ZeroLimit);
@@ -241,7 +242,8 @@ fn check(connect: &Connect<'_>) -> Result<(), ConnectError> {
 }
 
 fn check_will(will: &Will<'_>) -> Result<(), ConnectError> {
-    topic::check_name(will.topic).map_err(ConnectError::WillTopic)?; // [MQTT-3.1.3-11] [MQTT3-3.1.3-10]
+    // [MQTT-3.1.3-11] [MQTT3-3.1.3-10]
+    topic::check_name(will.topic).map_err(ConnectError::WillTopic)?;
     if will.payload.len() > FIELD_MAX || !is_well_formed(&will.forward) {
         return Err(ConnectError::InvalidField);
     }

@@ -52,7 +52,8 @@ impl ClientConnection {
         check(publication)?;
         self.limits.admit(publication.qos, publication.retain)?;
         if publication.qos == Qos::AtMostOnce {
-            self.put_publish(packet(publication, None, false), out)?; // [MQTT-4.3.1-1] [MQTT3-4.3.1-1]
+            // [MQTT-4.3.1-1] [MQTT3-4.3.1-1]
+            self.put_publish(packet(publication, None, false), out)?;
             self.keep_alive.sent(now_ms);
             return Ok(None);
         }
@@ -138,7 +139,8 @@ impl ClientConnection {
             unacknowledged.iter().filter(|(_, is_pubrel)| !is_pubrel).map(|(id, _)| *id).collect();
         for (id, is_pubrel) in unacknowledged {
             if is_pubrel {
-                self.put_pubrel(id, ReasonCode::Success, out); // not delayed by the quota [MQTT-3.3.4-8]
+                // not delayed by the quota [MQTT-3.3.4-8]
+                self.put_pubrel(id, ReasonCode::Success, out);
             } else if self.resend.front() == Some(&id) {
                 self.resend_next(session, out, on_event);
             }
@@ -242,7 +244,8 @@ impl ClientConnection {
         self.check_ack(PacketType::PubRec, &pubrec.properties)?;
         let id = pubrec.packet_id;
         // PUBREL goes out at once, so in the order of the PUBRECs.
-        // [MQTT-4.6.0-4] [MQTT3-4.6.0-4] [MQTT-4.3.3-4] [MQTT3-4.3.3-1] [MQTT-4.9.0-3] [MQTT-3.3.4-8]
+        // [MQTT-4.6.0-4] [MQTT3-4.6.0-4] [MQTT-4.3.3-4] [MQTT3-4.3.3-1] [MQTT-4.9.0-3]
+        // [MQTT-3.3.4-8]
         match session.flows.pubrec(id, pubrec.reason) {
             PubRec::Release(first) => {
                 if let Some(message) = first {

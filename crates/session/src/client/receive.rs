@@ -71,7 +71,8 @@ impl ClientConnection {
         out: &mut Vec<u8>,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), End> {
-        // Everything that waits for CONNACK is turned away here. [MQTT-3.2.0-1] [MQTT3-3.2.0-1] [MQTT-3.14.0-1]
+        // Everything that waits for CONNACK is turned away here. [MQTT-3.2.0-1] [MQTT3-3.2.0-1]
+        // [MQTT-3.14.0-1]
         if self.phase == Phase::Connecting {
             match frame.packet_type() {
                 Some(PacketType::ConnAck | PacketType::Auth) | None => {}
