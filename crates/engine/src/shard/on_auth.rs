@@ -73,9 +73,18 @@ impl Shard {
             return;
         }
         conn.auth_token = None;
+        // The broker has stopped or the time for it has passed: whatever the verdict says is too late.
+        if conn.proto.phase() == Phase::Closing {
+            return;
+        }
+        let has_method = conn.proto.auth_method().is_some();
         self.peers.resume(id);
         match verdict {
             Verdict::Allow { data } => self.on_allowed(id, data),
+            // [MQTT-4.12.0-6] There is no exchange to continue: the port's mistake lets nobody in.
+            Verdict::Continue { .. } if !has_method => {
+                self.end(id, Cause::ByServer(ReasonCode::NotAuthorized));
+            }
             // [MQTT-4.12.0-2]
             Verdict::Continue { data } => {
                 self.send_auth(id, ReasonCode::ContinueAuthentication, data.as_deref());

@@ -74,6 +74,9 @@ impl Shard {
         if let Some(reason) = reason_of(cause)
             && is_v5
         {
+            // A refused re-authentication can have a reason that only CONNACK knows.
+            let is_allowed = reason.allowed_in(PacketType::Disconnect);
+            let reason = if is_allowed { reason } else { ReasonCode::NotAuthorized };
             let what = cause.to_string();
             // [MQTT-3.14.2-3]
             self.peers.send_with_reason(id, &what, |reason_string, version, out| {
@@ -178,6 +181,7 @@ impl Shard {
     /// [MQTT3-3.1.2-10].
     pub(super) fn publish_will(&mut self, slot: u32) {
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };
+        // [MQTT3-3.1.2-12]
         let Some(will) = session.will.take() else { return };
         let origin = session.key;
         let mut view = will.message.view();
@@ -190,7 +194,8 @@ impl Shard {
         self.publish(&mut view);
     }
 
-    /// Discards a session and all that belongs to it [MQTT-4.1.0-2] [MQTT-3.1.2-4].
+    /// Discards a session and all that belongs to it [MQTT-4.1.0-2] [MQTT-3.1.2-4]; what it published as
+    /// retained does not [MQTT3-3.1.2-7].
     pub(super) fn end_session(&mut self, slot: u32) {
         self.publish_will(slot);
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };

@@ -249,7 +249,7 @@ impl Shard {
             response_information: fields.response_information.as_deref(),
             // [MQTT-4.12.0-5] [MQTT-4.12.0-6]
             auth_method: method.as_deref(),
-            auth_data: fields.auth_data.as_deref(),
+            auth_data: fields.auth_data.as_deref().filter(|_| method.is_some()),
             ..grant.conn_ack_properties(&offer)
         };
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT3-3.2.2-1] [MQTT3-3.2.2-2] [MQTT3-3.2.2-3]

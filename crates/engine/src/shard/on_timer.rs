@@ -28,10 +28,14 @@ impl Shard {
             }
             self.connect_deadlines.pop_front();
             let conn = self.peers.conns.get(id).filter(|conn| conn.serial == serial);
-            let is_silent = conn.is_some_and(|conn| {
-                conn.session.is_none() && conn.connecting.is_none() && conn.end.is_none()
-            });
-            if is_silent {
+            let Some(conn) = conn.filter(|c| c.session.is_none() && c.end.is_none()) else {
+                continue;
+            };
+            if conn.auth_token.is_some() {
+                // The port takes its time: the client's starts anew.
+                let due_ms = now_ms + self.config.limits.connect_timeout_ms.max(1);
+                self.connect_deadlines.push_back((due_ms, id, serial));
+            } else {
                 self.end(id, Cause::ConnectTimeout);
             }
         }

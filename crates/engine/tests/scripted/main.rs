@@ -4,6 +4,8 @@
 mod rig;
 
 mod aliases;
+mod auth;
+mod backpressure;
 mod connect;
 mod disconnect;
 mod expiry;
@@ -16,6 +18,7 @@ mod retained_replay;
 mod sessions;
 mod shared;
 mod subscribe;
+mod sys_topics;
 mod takeover;
 mod unsubscribe;
 mod wills;
