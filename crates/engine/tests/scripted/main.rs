@@ -11,6 +11,7 @@ mod disconnect;
 mod expiry;
 mod keep_alive;
 mod limits;
+mod malformed;
 mod ordering;
 mod overlapping;
 mod publish_qos;
