@@ -4,7 +4,8 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
-/// A connected TCP stream that never blocks. Dropping it closes it.
+/// A connected TCP stream that never blocks: ordered and lossless, both ways [MQTT-4.2-1]
+/// [MQTT3-7.1.1-1]. Dropping it closes it.
 #[derive(Debug)]
 pub struct Stream {
     pub(crate) inner: mio::net::TcpStream,

@@ -30,6 +30,11 @@ impl Peers {
         view: &mut PublishView<'_>,
         terms: Terms,
     ) -> Delivered {
+        // [MQTT-3.3.2-5] It was on its way from another shard for too long.
+        if view.expires_at_ms < self.now.mono_ms {
+            self.drop_message(Drop::Expired, Some(slot));
+            return Delivered::Done;
+        }
         let Some(session) = self.sessions.get_mut(slot) else { return Delivered::Absent };
         if let Some(replays) = &mut session.replays
             && view.retain
@@ -152,7 +157,8 @@ impl Peers {
         }
     }
 
-    /// Puts a message at the end of a session's queue, or drops it: the newest goes, what was accepted
+    /// Puts a message at the end of a session's queue (so that the order of each publisher, topic and QoS
+    /// is kept [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT3-4.6.0-5] [MQTT3-4.6.0-6]), or drops it: the newest goes, what was accepted
     /// before stays.
     pub(super) fn enqueue(&mut self, slot: u32, pending: Pending) {
         let limits = &self.limits;

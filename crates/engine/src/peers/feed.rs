@@ -47,6 +47,7 @@ impl Peers {
     /// Everything in flight is to be sent again on the session's new connection, in order
     /// [MQTT-4.4.0-1] [MQTT3-4.4.0-1] [MQTT-4.6.0-1] [MQTT3-4.6.0-1]: each PUBREL now, for it must not
     /// wait for the window [MQTT-3.3.4-10], each PUBLISH as the window allows.
+    // [MQTT-4.8.2-4] What a share group gave to this session is finished with it.
     pub(crate) fn start_resend(&mut self, slot: u32) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.resend_left = session.outgoing.in_flight();

@@ -52,7 +52,8 @@ impl Peers {
     }
 
     /// Appends a packet that may carry a reason string: without it when the packet would else be larger
-    /// than the client takes. `put` writes it with the given one.
+    /// than the client takes. `put` writes it with the given one. User properties are never added: what
+    /// holds for them holds [MQTT-3.2.2-20] [MQTT-3.9.2-2] [MQTT-3.11.2-2].
     pub(crate) fn send_with_reason(
         &mut self,
         id: ConnId,

@@ -318,6 +318,7 @@ pub(super) fn terms_of(subscriber: &Subscriber, view: &PublishView<'_>) -> Terms
         qos: Peers::lower(view.qos, subscriber.options),
         // [MQTT-3.3.1-12] [MQTT-3.3.1-13] [MQTT3-3.3.1-9]
         retain: view.retain && subscriber.options & option_bits::RETAIN_AS_PUBLISHED != 0,
+        // [MQTT-3.3.4-5] A share group's copy goes out beside the others, with its own identifier.
         ids: SubscriptionIdList::one(subscriber.subscription_id),
         group: None,
     }

@@ -124,7 +124,7 @@ impl Shard {
         }
     }
 
-    /// Adds or replaces a subscription [MQTT-3.8.4-3] [MQTT3-3.8.4-3]; whether there was one.
+    /// Adds or replaces a subscription, with or without wildcards [MQTT3-3.8.3-2] [MQTT-3.8.4-3] [MQTT3-3.8.4-3]; whether there was one.
     fn add_subscription(&mut self, slot: u32, filter: &str, subscriber: Subscriber) -> bool {
         let inserted = self.router.subscriptions.insert(filter, subscriber);
         if inserted.filter_is_new

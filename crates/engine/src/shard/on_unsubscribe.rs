@@ -22,6 +22,7 @@ impl Shard {
                 false => ReasonCode::NoSubscriptionExisted as u8,
             });
         }
+        // [MQTT-3.11.2-1] Nothing is said beyond the codes.
         let properties = ReasonProperties::default();
         let ack = UnsubAck { packet_id: unsubscribe.packet_id, properties, codes: &codes };
         self.peers.send(id, |version, out| Packet::UnsubAck(ack).put(version, out));
