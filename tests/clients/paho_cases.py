@@ -447,6 +447,7 @@ def _(t):
 
 
 @case(ME, "versions 3.1, 3.1.1 and 5 hear each other")
+# [MQTT3-7.0.0-2]
 def _(t):
     clients = [Client(t, NAMES[v].replace(".", ""), v) for v in (V31, V311, V5)]
     for c in clients:

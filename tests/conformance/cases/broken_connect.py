@@ -92,7 +92,7 @@ def bytes_behind_the_payload(t):
 
 
 @case(V311, V5)
-# [MQTT-3.1.4-1] [MQTT3-3.1.4-1]
+# [MQTT-3.1.4-1] [MQTT3-3.1.4-1] [MQTT-3.2.2-7] [MQTT3-3.2.2-6]
 def truncated_connect(t):
     """Every prefix of the body, sent as a packet of that length."""
     data = wire.connect(t.v, t.id(), will=wire.Will(t.topic(), b"w", 1), user="u", password="p",

@@ -212,7 +212,7 @@ def closed_with_version_error(c, must_answer=False):
 
 
 @case(V311, V5)
-# [MQTT-3.1.2-2] [MQTT3-3.1.2-2]
+# [MQTT-3.1.2-2] [MQTT3-3.1.2-2] [MQTT-3.2.2-7] [MQTT3-3.2.2-5]
 def wrong_protocol_level(t):
     for level in (0, 1, 2, 6, 7, 127):
         c = t.client()
@@ -315,7 +315,7 @@ def no_authentication_method_without_one(t):
 
 
 @case(V5)
-# [MQTT-4.12.0-1] [MQTT-4.12.0-4] [MQTT-4.13.2-1]
+# [MQTT-4.12.0-1] [MQTT-4.12.0-4] [MQTT-4.13.2-1] [MQTT-3.1.4-2] [MQTT-3.2.2-6] [MQTT-3.2.2-7] [MQTT-4.12.0-5]
 def unknown_authentication_method(t):
     t.refused(wire.connect(t.v, t.id(), properties=[(wire.AUTH_METHOD, "no-such-method"), (wire.AUTH_DATA, b"\1\2")]),
               {0x8C, 0x87})

@@ -77,7 +77,7 @@ def qos_2_to_a_client(t):
 
 
 @case(V31, V311, V5)
-# [MQTT-3.8.4-8] [MQTT3-3.8.4-6]
+# [MQTT-3.8.4-8] [MQTT3-3.8.4-6] [MQTT-3.2.2-9] [MQTT-3.2.2-10]
 def effective_qos_is_the_smaller_one(t):
     p = t.connect("pub")
     for granted in (0, 1, 2):

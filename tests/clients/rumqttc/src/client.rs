@@ -1,4 +1,5 @@
-//! A connected rumqttc client whose events arrive in channels: one module for each of its two protocol modules.
+//! A connected rumqttc client whose events arrive in channels: one module for each of its two
+//! protocol modules.
 //!
 //! Owns the polling of the event loop. Must not know any case.
 
@@ -62,8 +63,12 @@ macro_rules! client {
                     // A case that is over has dropped its ends of the channels.
                     let _ = match packet {
                         Packet::Publish(publish) => messages.send(publish).is_ok(),
-                        Packet::ConnAck(connack) => answers.send(Acknowledgement::ConnAck(connack)).is_ok(),
-                        Packet::SubAck(suback) => answers.send(Acknowledgement::SubAck(suback)).is_ok(),
+                        Packet::ConnAck(connack) => {
+                            answers.send(Acknowledgement::ConnAck(connack)).is_ok()
+                        }
+                        Packet::SubAck(suback) => {
+                            answers.send(Acknowledgement::SubAck(suback)).is_ok()
+                        }
                         Packet::PubAck(..) | Packet::PubComp(..) | Packet::UnsubAck(..) => {
                             answers.send(Acknowledgement::Other(packet)).is_ok()
                         }
@@ -90,20 +95,25 @@ macro_rules! client {
                     let Acknowledgement::ConnAck(connack) = first else {
                         return Err(format!("expected CONNACK, got {first:?}"));
                     };
-                    Ok(Self { context: context.clone(), requests, messages, answers, task, connack })
+                    let context = context.clone();
+                    Ok(Self { context, requests, messages, answers, task, connack })
                 }
 
                 /// The next acknowledgement.
                 pub(crate) async fn answer(&mut self) -> Outcome<Acknowledgement> {
                     match timeout(DEADLINE, self.answers.recv()).await {
                         Ok(Some(answer)) => Ok(answer),
-                        Ok(None) => Err("the connection ended instead of an acknowledgement".to_owned()),
+                        Ok(None) => Err("the end instead of an acknowledgement".to_owned()),
                         Err(_) => Err("no acknowledgement".to_owned()),
                     }
                 }
 
                 /// Subscribes and waits for the SUBACK.
-                pub(crate) async fn subscribe(&mut self, filter: &str, qos: QoS) -> Outcome<SubAck> {
+                pub(crate) async fn subscribe(
+                    &mut self,
+                    filter: &str,
+                    qos: QoS,
+                ) -> Outcome<SubAck> {
                     self.requests.subscribe(filter, qos).await.map_err(|error| error.to_string())?;
                     self.suback().await
                 }
@@ -141,7 +151,7 @@ macro_rules! client {
                     match (qos, self.answer().await?) {
                         (QoS::AtLeastOnce, Acknowledgement::Other(Packet::PubAck(..)))
                         | (QoS::ExactlyOnce, Acknowledgement::Other(Packet::PubComp(..))) => Ok(()),
-                        (_, other) => Err(format!("expected the end of the handshake, got {other:?}")),
+                        (_, other) => Err(format!("expected PUBACK or PUBCOMP, got {other:?}")),
                     }
                 }
 
@@ -187,7 +197,8 @@ macro_rules! client {
                 /// How the connection ended.
                 pub(crate) async fn ended(&mut self) -> Outcome<String> {
                     let ended = timeout(DEADLINE, &mut self.task).await;
-                    ended.map_err(|_| "the connection did not end".to_owned())?.map_err(|error| error.to_string())
+                    let end = ended.map_err(|_| "the connection did not end".to_owned())?;
+                    end.map_err(|error| error.to_string())
                 }
 
                 /// Closes the socket without DISCONNECT.

@@ -1,9 +1,11 @@
-//! rumqttc against the broker, in versions 3.1.1 and 5. Started by ../run.py, which says where the broker is.
+//! rumqttc against the broker, in versions 3.1.1 and 5. Started by ../run.py, which says where the
+//! broker is.
 //!
-//! Prints `ok TITLE` or `FAIL TITLE :: PROBLEM` for each case, then `end`. Knows nothing of Martlet.
+//! Prints `ok TITLE` or `FAIL TITLE :: PROBLEM` for each case, then `end`. Knows nothing of
+//! Martlet.
 
+mod both;
 mod client;
-mod common;
 mod five;
 
 use std::env;
@@ -85,8 +87,8 @@ async fn main() {
         burst: number("MQTT_BURST", "10000"),
     };
     let mut runner = Runner { context, only: variable("MQTT_ONLY", "") };
-    common::v311::run(&mut runner).await;
-    common::v5::run(&mut runner).await;
+    both::v311::run(&mut runner).await;
+    both::v5::run(&mut runner).await;
     five::run(&mut runner).await;
     println!("end");
 }

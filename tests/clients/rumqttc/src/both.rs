@@ -125,7 +125,7 @@ macro_rules! cases {
                 let mut first = Client::connect(&t, "same").await?;
                 let mut second = Client::connect(&t, "same").await?;
                 let end = first.ended().await?;
-                // This client reads the reason only where properties follow it; else it sees a close.
+                // The client reads the reason only where properties follow; else it sees a close.
                 let known = ["SessionTakenOver", "ConnectionAborted", "ConnectionReset"];
                 check(
                     known.iter().any(|known| end.contains(known)),
