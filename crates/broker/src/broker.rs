@@ -97,7 +97,8 @@ impl Broker {
         let mut mailboxes = Vec::new();
         for _ in 0..config.shards {
             let poller = Poller::new(EVENTS_MAX).map_err(StartError::System)?;
-            mailboxes.push(Mailbox::new(poller.waker(WAKER).map_err(StartError::System)?));
+            let waker = poller.waker(WAKER).map_err(StartError::System)?;
+            mailboxes.push(Mailbox::new(waker, config.mail_bytes_max));
             pollers.push(poller);
         }
         let mut registries = Vec::new();

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use martlet_engine::{Limits, SHARDS_MAX};
 
+/// About what two turns of full reading produce.
+const MAIL_BYTES_MAX: usize = 8 << 20;
+
 /// Everything [`crate::Broker::start`] needs.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
@@ -18,6 +21,9 @@ pub struct ServeConfig {
     pub limits: Limits,
     /// How often `$SYS` topics are published, in milliseconds; 0 turns them off.
     pub sys_interval_ms: u64,
+    /// Bytes of mail that may wait in the mailbox of one shard. A shard that has added more stops reading its
+    /// sockets until it has been drained.
+    pub mail_bytes_max: usize,
     /// How much is logged.
     pub log_level: LogLevel,
     /// Where it is logged to.
@@ -33,6 +39,7 @@ impl ServeConfig {
             shards: Self::shards_default(),
             limits: Limits::default(),
             sys_interval_ms: 10_000,
+            mail_bytes_max: MAIL_BYTES_MAX,
             log_level: LogLevel::Normal,
             log_target: LogTarget::Stderr,
         }

@@ -8,10 +8,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use martlet_engine::{Mail, Moved, SHARDS_MAX, ShardId};
 use martlet_net::{Stream, Waker};
 
-/// Bytes of mail that may wait in one mailbox before those who add to it have to pause. About what two
-/// turns of full reading produce.
-pub(crate) const MAIL_BYTES_MAX: usize = 8 << 20;
-
 /// What one thread sends another.
 #[derive(Debug)]
 pub(crate) enum Letter {
@@ -61,6 +57,8 @@ pub(crate) struct Mailbox {
     filled: AtomicBool,
     /// Bytes of the mail in `letters`.
     bytes: AtomicUsize,
+    /// More than this, and those who add to it have to pause.
+    bytes_max: usize,
     content: Mutex<Content>,
     waker: Waker,
 }
@@ -73,11 +71,12 @@ struct Content {
 }
 
 impl Mailbox {
-    pub(crate) fn new(waker: Waker) -> Self {
+    pub(crate) fn new(waker: Waker, bytes_max: usize) -> Self {
         Self {
             asleep: AtomicBool::new(false),
             filled: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
+            bytes_max,
             content: Mutex::default(),
             waker,
         }
@@ -90,7 +89,7 @@ impl Mailbox {
         let bytes = if let Letter::Mail(mail) = &letter { mail.bytes() } else { 0 };
         let mut content = self.lock();
         content.letters.push(letter);
-        let roomy = self.bytes.fetch_add(bytes, Ordering::SeqCst) + bytes <= MAIL_BYTES_MAX;
+        let roomy = self.bytes.fetch_add(bytes, Ordering::SeqCst) + bytes <= self.bytes_max;
         if !roomy {
             content.waiting.insert(sender);
         }
@@ -130,7 +129,7 @@ impl Mailbox {
 
     /// Whether senders may go on.
     pub(crate) fn has_room(&self) -> bool {
-        self.bytes.load(Ordering::SeqCst) <= MAIL_BYTES_MAX
+        self.bytes.load(Ordering::SeqCst) <= self.bytes_max
     }
 
     /// The owner is about to wait (or waits on, after a covered turn): from now on it is to be woken. `false` if

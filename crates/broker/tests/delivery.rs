@@ -123,6 +123,35 @@ fn a_connect_in_pieces_finds_its_home() {
     }
 }
 
+/// Each round trip crosses shards that sleep, are turned by another thread, or are just waking up: a letter that nobody
+/// takes would stop it, for there is no timer that could help.
+#[test]
+fn round_trips_between_sleeping_shards_never_stall() {
+    for shards in [2, 8] {
+        let (_broker, address, _) = broker(shards, |config| config.sys_interval_ms = 0);
+        let echo = |i: usize| {
+            let mut ping = Client::connect(address, &format!("ping-{i}"), Version::V311);
+            let mut pong = Client::connect(address, &format!("pong-{i}"), Version::V5);
+            ping.subscribe(&format!("pong/{i}"), Qos::AtMostOnce);
+            pong.subscribe(&format!("ping/{i}"), Qos::AtMostOnce);
+            std::thread::spawn(move || {
+                for round in 0..1000_u32 {
+                    ping.publish(&format!("ping/{i}"), &round.to_be_bytes(), Qos::AtMostOnce);
+                    let there = pong.expect_publish().payload;
+                    pong.publish(&format!("pong/{i}"), &there, Qos::AtMostOnce);
+                    assert_eq!(ping.expect_publish().payload, round.to_be_bytes());
+                }
+            })
+        };
+        // One alone first: everybody else sleeps.
+        echo(99).join().unwrap();
+        let threads: Vec<_> = (0..8).map(echo).collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
+}
+
 #[test]
 fn many_connections_come_and_go() {
     let (_broker, address, logged) = broker(8, |_| ());

@@ -122,44 +122,49 @@ fn a_publisher_that_does_not_read_its_acknowledgements_is_not_read_either() {
 
 #[test]
 fn a_flood_across_shards_arrives_whole() {
-    // More than a mailbox takes, from one turn to the next: the publishers' shards have to wait for the
-    // subscribers', in both directions at the same time.
-    let (_broker, address, _) = broker(2, |config| {
-        config.limits.outbox_bytes_max = usize::MAX;
-        config.limits.outboxes_bytes_max = usize::MAX;
-    });
-    const MESSAGES: u32 = 400;
-    let payload = vec![b'y'; 256 * 1024];
-    let mut subscribers: Vec<_> = (0..4)
-        .map(|i| {
-            let mut client = Client::connect(address, &format!("subscriber-{i}"), Version::V311);
-            client.subscribe("flood/#", Qos::AtMostOnce);
+    // Far more than a mailbox takes: the publishers' shards have to wait for the subscribers', in both
+    // directions at the same time.
+    for mail_bytes_max in [1, 1 << 20] {
+        let (_broker, address, _) = broker(2, |config| {
+            config.mail_bytes_max = mail_bytes_max;
+            config.limits.outbox_bytes_max = usize::MAX;
+            config.limits.outboxes_bytes_max = usize::MAX;
+            // Nothing but the mail itself may get a shard going again.
+            config.sys_interval_ms = 0;
+        });
+        flood(address);
+    }
+}
+
+fn flood(address: std::net::SocketAddr) {
+    const MESSAGES: u32 = 200;
+    let payload = vec![b'y'; 128 * 1024];
+    let subscribe = |i| {
+        let mut client = Client::connect(address, &format!("subscriber-{i}"), Version::V311);
+        client.subscribe("flood/#", Qos::AtMostOnce);
+        client
+    };
+    let subscribers: Vec<_> = (0..4).map(subscribe).collect();
+    let publish = |i| {
+        let mut client = Client::connect(address, &format!("publisher-{i}"), Version::V311);
+        let payload = payload.clone();
+        std::thread::spawn(move || {
+            for _ in 0..MESSAGES / 4 {
+                client.publish(&format!("flood/{i}"), &payload, Qos::AtMostOnce);
+            }
             client
         })
-        .collect();
-    let publishers: Vec<_> = (0..4)
-        .map(|i| {
-            let mut client = Client::connect(address, &format!("publisher-{i}"), Version::V311);
-            let payload = payload.clone();
-            std::thread::spawn(move || {
-                for _ in 0..MESSAGES / 4 {
-                    client.publish(&format!("flood/{i}"), &payload, Qos::AtMostOnce);
-                }
-                client
-            })
+    };
+    let publishers: Vec<_> = (0..4).map(publish).collect();
+    let read = |mut client: Client| {
+        std::thread::spawn(move || {
+            for _ in 0..MESSAGES {
+                assert_eq!(client.expect_publish().payload.len(), 128 * 1024);
+            }
+            client.ping();
         })
-        .collect();
-    let readers: Vec<_> = subscribers
-        .drain(..)
-        .map(|mut client| {
-            std::thread::spawn(move || {
-                for _ in 0..MESSAGES {
-                    assert_eq!(client.expect_publish().payload.len(), 256 * 1024);
-                }
-                client.ping();
-            })
-        })
-        .collect();
+    };
+    let readers: Vec<_> = subscribers.into_iter().map(read).collect();
     for reader in readers {
         reader.join().unwrap();
     }
