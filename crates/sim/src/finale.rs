@@ -1,0 +1,159 @@
+//! The end of a run: everybody comes back, everything is delivered, and what the oracles require is
+//! looked for. Must not know the rules themselves.
+
+use martlet_engine::Drop;
+use martlet_proto::{Qos, SubscriptionOptions};
+
+use crate::client::all_topics;
+use crate::host::Letter;
+use crate::port;
+use crate::run::Run;
+
+/// Rounds after which a run that does not come to rest counts as stalled.
+const ROUNDS_MAX: usize = 3000;
+
+/// Brings the run to rest and checks what has to hold then.
+pub(crate) fn finish(run: &mut Run) {
+    for evil in &mut run.evil {
+        evil.leave(&mut run.world);
+    }
+    for client in &mut run.clients {
+        client.finishing = true;
+    }
+    let everybody: Vec<usize> = (0..=run.plan.clients).collect();
+    come_to_rest(run, &everybody);
+    if run.random.chance(30) {
+        pass_long_time(run, &everybody);
+    }
+    run.world.step += 1;
+    run.absorb();
+    let dropped = dropped(run);
+    run.book.check_required(dropped);
+    run.book.check_shared(dropped);
+    probe(run);
+    if run.plan.shutdown {
+        shut_down(run);
+    }
+}
+
+/// Messages that the broker says it dropped because a queue was full.
+fn dropped(run: &Run) -> u64 {
+    let stats = run.world.hosts.iter().map(|host| host.shard.stats());
+    let reasons = [Drop::QueueFull, Drop::QueuesFull, Drop::OutboxFull];
+    stats.map(|s| reasons.map(|reason| s.dropped[reason as usize]).iter().sum::<u64>()).sum()
+}
+
+/// Everybody is connected and has nothing unfinished.
+fn come_to_rest(run: &mut Run, numbers: &[usize]) {
+    for _ in 0..ROUNDS_MAX {
+        for number in numbers.iter().copied() {
+            run.with_client(number, |client, stage| {
+                if client.wire().is_none() {
+                    client.connect(stage, false);
+                }
+                client.acknowledge(stage, usize::MAX);
+            });
+        }
+        let moved = round(run);
+        if run.book.failure().is_some() {
+            return;
+        }
+        let at_rest = numbers.iter().all(|number| run.clients[*number].is_at_rest());
+        if !moved && at_rest && run.world.is_quiet() {
+            return;
+        }
+        if !moved && !at_rest {
+            break;
+        }
+    }
+    stalled(run, numbers);
+}
+
+fn stalled(run: &mut Run, numbers: &[usize]) {
+    let who: Vec<String> = numbers
+        .iter()
+        .map(|number| &run.clients[*number])
+        .filter(|client| !client.is_at_rest())
+        .map(|client| client.unfinished())
+        .collect();
+    run.book.fail("progress", format!("stalled: {}", who.join("\n  ")));
+}
+
+/// Lets everything move until nothing does, for the named clients.
+pub(crate) fn drain(run: &mut Run, numbers: &[usize]) {
+    for _ in 0..ROUNDS_MAX {
+        let moved = round(run);
+        if run.book.failure().is_some() || !moved {
+            break;
+        }
+    }
+    let _ = numbers;
+}
+
+/// Every shard with something to do gets turns, every client reads. Whether anything happened.
+fn round(run: &mut Run) -> bool {
+    let before = run.world.step;
+    while !run.world.questions.is_empty() {
+        port::answer_one(&mut run.world, &mut run.random);
+    }
+    for wire in run.world.live.clone() {
+        run.world.unblock(wire);
+    }
+    for shard in 0..run.world.hosts.len() {
+        for _ in 0..4 {
+            if run.world.is_runnable(shard) {
+                run.world.run(shard, &mut run.random);
+                run.world.finish_chores(shard, &mut run.random);
+                run.absorb();
+            }
+        }
+    }
+    for number in 0..run.clients.len() {
+        for wire in run.clients[number].readable(&run.world) {
+            run.with_client(number, |client, stage| client.read(stage, wire, usize::MAX));
+            run.absorb();
+        }
+    }
+    run.world.step != before
+}
+
+/// Time passes, while everybody keeps the connection alive: delayed wills become due.
+fn pass_long_time(run: &mut Run, everybody: &[usize]) {
+    for _ in 0..110 {
+        run.keep_alive(1000);
+        come_to_rest(run, everybody);
+        if run.book.failure().is_some() {
+            return;
+        }
+        run.advance(1000);
+    }
+    come_to_rest(run, everybody);
+}
+
+/// A fresh subscriber looks at what is retained.
+fn probe(run: &mut Run) {
+    let number = run.clients.len() - 1;
+    run.with_client(number, |probe, stage| probe.connect(stage, true));
+    come_to_rest(run, &[number]);
+    let options = SubscriptionOptions::new(Qos::ExactlyOnce);
+    let filters = [("#", options), ("$x/#", options)];
+    run.with_client(number, |probe, stage| probe.subscribe(stage, &filters, 0));
+    come_to_rest(run, &[number]);
+    if let Some(wire) = run.clients[number].wire().filter(|_| run.book.failure().is_none()) {
+        run.book.check_probe(wire, &all_topics());
+    }
+}
+
+/// The broker stops: everybody is told and closed.
+fn shut_down(run: &mut Run) {
+    run.book.shutting_down = true;
+    for host in &mut run.world.hosts {
+        host.mailbox.push_back(Letter::Shutdown);
+    }
+    drain(run, &[]);
+    // [MQTT-4.13.2-1]
+    if !run.world.live.is_empty() && run.book.failure().is_none() {
+        let text = format!("{} connections outlive the shutdown", run.world.live.len());
+        run.book.fail("ending", text);
+    }
+}

@@ -1,0 +1,31 @@
+//! Order: for each publisher, topic and QoS, first deliveries come in the order of publication. Must not
+//! know what was asked for.
+
+use super::{Book, Kind};
+
+impl Book {
+    /// A delivery that is new to the client: nothing published later may have come before. `copies`
+    /// counts the deliveries of this message with this one.
+    pub(super) fn check_order(&mut self, session: usize, id: u32, copies: u32, was_wanted: bool) {
+        let message = &self.messages[id as usize];
+        let record = &mut self.sessions[session];
+        let Some(delivery) = record.deliveries.last() else { return };
+        // What was retained comes when it is asked for; a repeated transmission is another message.
+        if delivery.retain || message.kind == Kind::Will || copies > 1 {
+            return;
+        }
+        let key = (message.client, message.topic, message.qos.bits(), delivery.qos.bits());
+        let newest = record.newest.entry(key).or_insert(id);
+        // [MQTT-4.6.0-1] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT3-4.6.0-1] [MQTT3-4.6.0-6]
+        let overtaken = (*newest > id).then_some(*newest);
+        *newest = id.max(*newest);
+        // A message that was transmitted twice may have been routed only the second time, unless its
+        // subscriber was there from the start.
+        if let Some(newer) = overtaken
+            && (message.sends == 1 || was_wanted)
+        {
+            let text = format!("{}\n  overtook {}", self.history(newer), self.history(id));
+            self.fail("order", text);
+        }
+    }
+}

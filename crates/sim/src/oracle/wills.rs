@@ -1,0 +1,129 @@
+//! Wills: each is published exactly when it has to be. Must not know who receives it.
+
+use martlet_engine::Cause;
+use martlet_proto::ReasonCode;
+
+use super::{Book, NEVER};
+
+/// What is to become of a will.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Its connection lives.
+    Armed,
+    /// It is published at this time, unless the session is resumed before.
+    Due(u64),
+    /// It is published.
+    Published,
+    /// It may be published or not.
+    Either,
+    /// It is not published.
+    Discarded,
+}
+
+/// The will of one connection.
+#[derive(Debug, Clone)]
+pub(super) struct Will {
+    client: usize,
+    wire: usize,
+    message: u32,
+    delay_s: u32,
+    fate: Fate,
+}
+
+impl Will {
+    /// The will of a connection that was let in.
+    pub(super) fn new(client: usize, wire: usize, message: u32, delay_s: u32) -> Self {
+        Self { client, wire, message, delay_s, fate: Fate::Armed }
+    }
+}
+
+impl Book {
+    pub(super) fn arm_will(&mut self, will: Will) {
+        self.wills.push(will);
+    }
+
+    /// A connection ends: its will is discarded, published or delayed.
+    pub(super) fn will_meets_end(&mut self, wire: usize, cause: Cause, session_ends_ms: u64) {
+        let (now_ms, step) = (self.now_ms, self.step);
+        let Some(i) = self.wills.iter().position(|w| w.wire == wire && w.fate == Fate::Armed)
+        else {
+            return;
+        };
+        let will = &mut self.wills[i];
+        // [MQTT-3.1.2-8] [MQTT-3.1.2-10] [MQTT-3.14.4-3] [MQTT3-3.1.2-8] [MQTT3-3.1.2-10]
+        // [MQTT3-3.14.4-3]
+        if cause == Cause::ByClient(ReasonCode::Success) {
+            will.fate = Fate::Discarded;
+            return;
+        }
+        let due_ms = session_ends_ms.min(now_ms + u64::from(will.delay_s) * 1000);
+        let message = &mut self.messages[will.message as usize];
+        message.sent = step;
+        message.last_sent = step;
+        message.sent_ms = now_ms;
+        will.fate = Fate::Due(due_ms);
+        if due_ms <= now_ms {
+            will.fate = Fate::Published;
+            let id = will.message;
+            self.acknowledged(id);
+        }
+    }
+
+    /// A client is let in: a delayed will is cancelled, or published because its session has ended.
+    pub(super) fn will_meets_connection(&mut self, client: usize, resumed: bool) {
+        let now_ms = self.now_ms;
+        let mut published = Vec::new();
+        for will in self.wills.iter_mut().filter(|will| will.client == client) {
+            let Fate::Due(due_ms) = will.fate else { continue };
+            // [MQTT-3.1.3-9]
+            will.fate = match resumed {
+                true if now_ms < due_ms => Fate::Discarded,
+                true => Fate::Either,
+                false => Fate::Published,
+            };
+            if will.fate == Fate::Discarded {
+                self.messages[will.message as usize].sent = NEVER;
+            }
+            if will.fate == Fate::Published {
+                published.push(will.message);
+            }
+        }
+        for message in published {
+            self.acknowledged(message);
+        }
+    }
+
+    /// Nothing is left to do: wills whose time has come are published.
+    pub(super) fn settle_wills(&mut self) {
+        let now_ms = self.now_ms;
+        let mut published = Vec::new();
+        for will in &mut self.wills {
+            if matches!(will.fate, Fate::Due(due_ms) if due_ms <= now_ms) {
+                will.fate = Fate::Published;
+                published.push(will.message);
+            }
+        }
+        for message in published {
+            self.acknowledged(message);
+        }
+    }
+
+    /// A client receives a will.
+    pub(super) fn will_delivered(&mut self, id: u32) {
+        let Some(will) = self.wills.iter().find(|will| will.message == id) else {
+            let text =
+                format!("the will of a connection that was never let in: {}", self.history(id));
+            return self.fail("wills", text);
+        };
+        let allowed = match will.fate {
+            Fate::Armed | Fate::Discarded => false,
+            Fate::Due(due_ms) => due_ms <= self.now_ms,
+            Fate::Published | Fate::Either => true,
+        };
+        // [MQTT-3.1.2-8] [MQTT-3.1.2-10] [MQTT-3.1.3-9] [MQTT3-3.1.2-8] [MQTT3-3.1.2-10]
+        if !allowed {
+            let text = format!("at {} ms {will:?}: {}", self.now_ms, self.history(id));
+            self.fail("wills", text);
+        }
+    }
+}

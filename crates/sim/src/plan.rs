@@ -1,0 +1,94 @@
+//! What kind of run a seed stands for: how many shards and clients, which faults, which limits. Must not
+//! know how a run goes.
+
+use martlet_engine::Limits;
+
+use crate::random::Random;
+
+/// The parameters of one run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// Shards of the broker.
+    pub shards: u16,
+    /// Well-behaved clients, beside the monitor.
+    pub clients: usize,
+    /// Clients that break every rule.
+    pub evil: usize,
+    /// Clients that speak the protocol and acknowledge what they like.
+    pub unruly: usize,
+    /// Random actions of clients before the finale.
+    pub acts: usize,
+    /// The broker's limits.
+    pub limits: Limits,
+    /// CONNECTs are judged by the scripted authentication port.
+    pub auth_port: bool,
+    /// Percent of turns whose outputs are carried out with nothing in between.
+    pub atomic_percent: usize,
+    /// A shard that gets a turn rarely.
+    pub slow_shard: Option<usize>,
+    /// Bytes that a transport holds towards a client before it blocks.
+    pub pipe_bytes: usize,
+    /// Percent of reads that take everything there is.
+    pub whole_reads_percent: usize,
+    /// Percent of connection ends that are abrupt.
+    pub abrupt_percent: usize,
+    /// Topic families in use: share groups beside ordinary topics.
+    pub shared: bool,
+    /// Interval of `$SYS` in milliseconds; 0: off.
+    pub sys_interval_ms: u64,
+    /// The broker is shut down at the end.
+    pub shutdown: bool,
+    /// Largest step of time, in milliseconds.
+    pub time_step_max_ms: usize,
+    /// Check the invariants after each input, not only after each turn.
+    pub check_each_input: bool,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0x706c_616e);
+        let shards = random.pick(&[1, 2, 2, 3, 3, 8]);
+        let slow = shards > 1 && random.chance(40);
+        Self {
+            seed,
+            shards,
+            clients: random.between(2, 7),
+            evil: if random.chance(30) { random.between(1, 2) } else { 0 },
+            unruly: usize::from(random.chance(30)),
+            acts: random.pick(&[60, 150, 300, 500]),
+            limits: limits(&mut random),
+            auth_port: random.chance(20),
+            atomic_percent: random.pick(&[0, 30, 80, 100]),
+            slow_shard: slow.then(|| random.below(usize::from(shards))),
+            pipe_bytes: random.pick(&[64, 700, 5_000, 1_000_000]),
+            whole_reads_percent: random.pick(&[20, 70, 95]),
+            abrupt_percent: random.pick(&[10, 50, 90]),
+            shared: random.chance(50),
+            sys_interval_ms: if random.chance(15) { 1000 } else { 0 },
+            shutdown: random.chance(25),
+            time_step_max_ms: random.pick(&[20, 500, 5_000]),
+            check_each_input: random.chance(12),
+        }
+    }
+}
+
+fn limits(random: &mut Random) -> Limits {
+    let defaults = Limits::default();
+    Limits {
+        receive_max: random.pick(&[1, 4, 1024]),
+        topic_alias_max: random.pick(&[0, 2, 64]),
+        in_flight_max: random.pick(&[1, 3, 1024]),
+        // Small enough to be reached by the acknowledgements and messages of a run.
+        outbox_low_bytes: random.pick(&[100, 64 * 1024]),
+        outbox_pause_bytes: random.pick(&[200, 3_000, 256 * 1024]),
+        replay_budget: random.pick(&[1, 2, 256]),
+        queue_messages_max: random.pick(&[5, 100_000, 100_000, 100_000]),
+        keep_alive_max_s: random.pick(&[0, 0, 30]),
+        session_expiry_max_s: random.pick(&[u32::MAX, u32::MAX, 20]),
+        ..defaults
+    }
+}
