@@ -113,7 +113,8 @@ impl Peers {
         session.queue_len() == 0 && session.resend_left == 0 && self.has_room(slot)
     }
 
-    /// Whether the send quota and the outbox allow another message [MQTT-4.9.0-2].
+    /// Whether the send quota and the outbox allow another message [MQTT-4.9.0-2]. Nothing but PUBLISH asks
+    /// for this [MQTT-4.9.0-3].
     #[inline]
     pub(super) fn has_room(&self, slot: u32) -> bool {
         let Some(session) = self.sessions.get(slot) else { return false };

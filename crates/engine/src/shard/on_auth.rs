@@ -110,7 +110,7 @@ impl Shard {
         }
     }
 
-    /// [MQTT-3.15.2-1] [MQTT-4.12.0-5]
+    /// [MQTT-3.15.2-1] [MQTT-4.12.0-5] [MQTT-3.15.2-2] [MQTT-3.15.2-3]
     fn send_auth(&mut self, id: ConnId, reason: ReasonCode, data: Option<&[u8]>) {
         let Some(conn) = self.peers.conns.get(id) else { return };
         let method: Option<Box<str>> = conn.proto.auth_method().map(Box::from);

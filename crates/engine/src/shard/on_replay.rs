@@ -4,6 +4,7 @@
 use martlet_proto::topic;
 
 use super::Shard;
+use super::on_publish::option_bits;
 use crate::delivery::{SubscriptionIdList, Terms};
 use crate::ids::{SessionKey, ShardId, topic_hash};
 use crate::mail::{MailItem, RetainedAsk, RetainedReply};
@@ -100,6 +101,8 @@ impl Shard {
         };
         if let Some(message) = replay.found.pop_front() {
             let is_old = replay.is_beaten(topic_hash(message.topic()));
+            // [MQTT-3.8.3-3]
+            let is_echo = replay.options & option_bits::NO_LOCAL != 0 && message.origin == key;
             let terms = Terms {
                 qos: Peers::lower(message.qos, replay.options),
                 // [MQTT3-3.3.1-8]
@@ -107,7 +110,7 @@ impl Shard {
                 ids: SubscriptionIdList::one(replay.subscription_id),
                 group: None,
             };
-            if !is_old && message.expires_at_ms > now_ms {
+            if !is_old && !is_echo && message.expires_at_ms > now_ms {
                 self.peers.deliver_retained(slot, &message, terms);
             }
             return Pace::Go;
