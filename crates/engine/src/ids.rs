@@ -11,8 +11,8 @@ pub struct ConnId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u16);
 
-/// Sessions and retained topics are spread over this many partitions, for ever: the layout of stored
-/// state must not depend on the number of cores.
+/// Sessions and retained topics are spread over this many partitions, for ever: the layout of
+/// stored state must not depend on the number of cores.
 pub const PARTITIONS: u16 = 1024;
 
 /// Most shards of one broker: a set of shards is one machine word.
@@ -66,7 +66,8 @@ impl Homes {
         Self { shards }
     }
 
-    /// The home shard of a client identifier [MQTT-3.1.3-2], a retained topic or a share group.
+    /// The home shard of a client identifier [MQTT-3.1.3-2] [MQTT3-3.1.3-2], a retained topic or a
+    /// share group.
     pub(crate) fn of(self, name: &str) -> ShardId {
         if self.shards == 1 {
             return ShardId(0);

@@ -1,5 +1,5 @@
-//! The server's side of one network connection: phase, negotiated limits, aliases, keep alive.
-//! It dies with the socket. Must not know sessions, routing, clocks or sockets; times are arguments.
+//! The server's side of one network connection: phase, negotiated limits, aliases, keep alive. It
+//! dies with the socket. Must not know sessions, routing, clocks or sockets; times are arguments.
 
 mod negotiate;
 mod violation;
@@ -78,14 +78,15 @@ impl Connection {
         self.phase
     }
 
-    /// CONNACK with success goes out.
+    /// CONNACK with success goes out: once, for nothing leads back to an earlier phase
+    /// [MQTT-3.2.0-2].
     pub fn open(&mut self) {
         debug_assert_eq!(self.phase, Phase::Authenticating);
         self.phase = Phase::Open;
     }
 
-    /// The session brings QoS 2 exchanges along that earlier connections left unfinished. They do not count
-    /// against this connection's quota, which starts anew with it (section 4.9).
+    /// The session brings QoS 2 exchanges along that earlier connections left unfinished. They do
+    /// not count against this connection's quota, which starts anew with it (section 4.9).
     pub fn carry_over(&mut self, unfinished: usize) {
         let unfinished = u16::try_from(unfinished).unwrap_or(u16::MAX);
         self.receive_max_in = self.receive_max_in.saturating_add(unfinished);
@@ -121,8 +122,8 @@ impl Connection {
         self.receive_max_out
     }
 
-    /// Whether reason strings and user properties may go into packets other than PUBLISH, CONNACK and
-    /// DISCONNECT [MQTT-3.1.2-29].
+    /// Whether reason strings and user properties may go into packets other than PUBLISH, CONNACK
+    /// and DISCONNECT [MQTT-3.1.2-29].
     #[must_use]
     pub fn problem_information(&self) -> bool {
         self.problem_information
@@ -174,8 +175,8 @@ impl Connection {
         }
     }
 
-    /// Judges the flow rules of an incoming PUBLISH. `unfinished` is the number of QoS 2 exchanges the
-    /// client has open, `is_new` whether this PUBLISH would open another.
+    /// Judges the flow rules of an incoming PUBLISH. `unfinished` is the number of QoS 2 exchanges
+    /// the client has open, `is_new` whether this PUBLISH would open another.
     ///
     /// # Errors
     /// [`Violation::ReceiveMaximumExceeded`].

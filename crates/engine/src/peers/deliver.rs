@@ -1,5 +1,5 @@
-//! A message to a session: into the outbox when its window is open, else into its queue, else dropped
-//! with a reason. Must not know how the session was found.
+//! A message to a session: into the outbox when its window is open, else into its queue, else
+//! dropped with a reason. Must not know how the session was found.
 
 use martlet_proto::{PacketId, Qos, ReasonCode};
 use martlet_session::outgoing::{Outgoing, PubRec};
@@ -113,8 +113,8 @@ impl Peers {
         session.queue_len() == 0 && session.resend_left == 0 && self.has_room(slot)
     }
 
-    /// Whether the send quota and the outbox allow another message [MQTT-4.9.0-2]. Nothing but PUBLISH asks
-    /// for this [MQTT-4.9.0-3].
+    /// Whether the send quota and the outbox allow another message [MQTT-4.9.0-2]. Nothing but
+    /// PUBLISH asks for this [MQTT-4.9.0-3].
     #[inline]
     pub(super) fn has_room(&self, slot: u32) -> bool {
         let Some(session) = self.sessions.get(slot) else { return false };
@@ -158,9 +158,9 @@ impl Peers {
         }
     }
 
-    /// Puts a message at the end of a session's queue (so that the order of each publisher, topic and QoS
-    /// is kept [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT3-4.6.0-5] [MQTT3-4.6.0-6]), or drops it: the newest goes, what was accepted
-    /// before stays.
+    /// Puts a message at the end of a session's queue (so that the order of each publisher, topic
+    /// and QoS is kept [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT3-4.6.0-5] [MQTT3-4.6.0-6]), or drops it:
+    /// the newest goes, what was accepted before stays.
     pub(super) fn enqueue(&mut self, slot: u32, pending: Pending) {
         let limits = &self.limits;
         let Some(session) = self.sessions.get_mut(slot) else { return };

@@ -45,8 +45,8 @@ impl Peers {
     }
 
     /// Everything in flight is to be sent again on the session's new connection, in order
-    /// [MQTT-4.4.0-1] [MQTT3-4.4.0-1] [MQTT-4.6.0-1] [MQTT3-4.6.0-1]: each PUBREL now, for it must not
-    /// wait for the window [MQTT-3.3.4-10], each PUBLISH as the window allows.
+    /// [MQTT-4.4.0-1] [MQTT3-4.4.0-1] [MQTT-4.6.0-1] [MQTT3-4.6.0-1]: each PUBREL now, for it must
+    /// not wait for the window [MQTT-3.3.4-10], each PUBLISH as the window allows.
     // [MQTT-4.8.2-4] What a share group gave to this session is finished with it.
     pub(crate) fn start_resend(&mut self, slot: u32) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
@@ -80,7 +80,7 @@ impl Peers {
         session.resend_left -= 1;
         match kept {
             Some(pending) => {
-                // [MQTT-3.3.1-1] [MQTT3-3.3.1-1]
+                // [MQTT-3.3.1-1] [MQTT3-3.3.1-1] [MQTT3-2.3.1-3]; expired or not [MQTT-4.3.3-7].
                 let wire = Wire { packet_id: Some(packet_id), dup: true };
                 let sent = self.send_publish(id, &mut pending.message.view(), &pending.terms, wire);
                 if sent == Sent::TooLarge {

@@ -32,8 +32,8 @@ pub(super) fn outbox_of<'c>(conn: &'c mut Conn, pool: &mut OutboxPool) -> &'c mu
 }
 
 impl Peers {
-    /// Appends any packet but PUBLISH: `put` writes it in the connection's version. A packet that is
-    /// larger than the client takes is not sent [MQTT-3.1.2-24].
+    /// Appends any packet but PUBLISH: `put` writes it in the connection's version. A packet that
+    /// is larger than the client takes is not sent [MQTT-3.1.2-24].
     pub(crate) fn send(&mut self, id: ConnId, put: impl FnOnce(Version, &mut Vec<u8>)) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let (version, size_max) = (conn.proto.version(), conn.proto.packet_size_max_out());
@@ -51,9 +51,9 @@ impl Peers {
         Self::mark_dirty(conn, id, &mut self.dirty);
     }
 
-    /// Appends a packet that may carry a reason string: without it when the packet would else be larger
-    /// than the client takes. `put` writes it with the given one. User properties are never added: what
-    /// holds for them holds [MQTT-3.2.2-20] [MQTT-3.9.2-2] [MQTT-3.11.2-2].
+    /// Appends a packet that may carry a reason string: without it when the packet would else be
+    /// larger than the client takes. `put` writes it with the given one. User properties are never
+    /// added: what holds for them holds [MQTT-3.2.2-20] [MQTT-3.9.2-2] [MQTT-3.11.2-2].
     pub(crate) fn send_with_reason(
         &mut self,
         id: ConnId,
@@ -91,6 +91,7 @@ impl Peers {
         let Some(conn) = self.conns.get_mut(id) else { return Sent::Yes };
         let version = conn.proto.version();
         let mut publish = Publish {
+            // [MQTT-3.3.1-3] [MQTT3-3.3.1-3] It says nothing of how the message came in.
             dup: wire.dup,
             qos: terms.qos,
             retain: terms.retain,
@@ -134,8 +135,8 @@ impl Peers {
         Sent::Yes
     }
 
-    /// Unsent bytes from which on QoS 0 messages to a connection are dropped: less for everybody when
-    /// all connections together hold too much.
+    /// Unsent bytes from which on QoS 0 messages to a connection are dropped: less for everybody
+    /// when all connections together hold too much.
     #[inline]
     pub(super) fn outbox_max(&self) -> usize {
         if self.outboxes_bytes < self.limits.outboxes_bytes_max {
@@ -146,8 +147,8 @@ impl Peers {
     }
 }
 
-/// The interval a receiver sees: what is left [MQTT-3.3.2-6]; zero for what ran out after it was first
-/// sent, which must still be finished.
+/// The interval a receiver sees: what is left [MQTT-3.3.2-6]; zero for what ran out after it was
+/// first sent, which must still be finished.
 fn expiry_s(expires_at_ms: u64, now_ms: u64) -> Option<u32> {
     (expires_at_ms != NEVER).then(|| remaining_expiry_s(expires_at_ms, now_ms).unwrap_or(0))
 }

@@ -1,5 +1,5 @@
-//! Acknowledgements: of what the session sent, and the end of QoS 2 exchanges in both directions. Must
-//! not know what the messages were.
+//! Acknowledgements: of what the session sent, and the end of QoS 2 exchanges in both directions.
+//! Must not know what the messages were.
 
 use martlet_proto::{Ack, Packet, ReasonCode};
 use martlet_session::outgoing::PubRec;
@@ -12,8 +12,8 @@ impl Shard {
         self.peers.conns.get(id)?.session
     }
 
-    /// [MQTT-4.3.2-3] A PUBACK for nothing is ignored; with an error reason the message is finished all
-    /// the same [MQTT-4.4.0-2] [MQTT-4.8.2-6].
+    /// [MQTT-4.3.2-3] A PUBACK for nothing is ignored; with an error reason the message is finished
+    /// all the same [MQTT-4.4.0-2] [MQTT-4.8.2-6].
     pub(super) fn on_pub_ack(&mut self, id: ConnId, ack: &Ack<'_>) {
         let Some(slot) = self.session_of(id) else { return };
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };
@@ -34,6 +34,8 @@ impl Shard {
             PubRec::Unknown if ack.reason.is_error() => return,
             PubRec::Unknown => ReasonCode::PacketIdentifierNotFound,
         };
+        // [MQTT-4.6.0-4] [MQTT3-4.6.0-4] At once, so in the order of the PUBRECs; and it says no
+        // more than the code [MQTT-3.6.2-2] [MQTT-3.6.2-3].
         let release = Packet::PubRel(Ack::new(ack.packet_id, reason));
         self.peers.send(id, |version, out| release.put(version, out));
     }
@@ -47,7 +49,7 @@ impl Shard {
             true => ReasonCode::Success,
             false => ReasonCode::PacketIdentifierNotFound,
         };
-        // [MQTT-2.2.1-5] [MQTT3-2.3.1-6]
+        // [MQTT-2.2.1-5] [MQTT3-2.3.1-6] [MQTT-3.7.2-2] [MQTT-3.7.2-3]
         let complete = Packet::PubComp(Ack::new(ack.packet_id, reason));
         self.peers.send(id, |version, out| complete.put(version, out));
     }
@@ -62,8 +64,8 @@ impl Shard {
         }
     }
 
-    /// A message is out of flight: the next may go. `waited_for_resend`: it was finished before it was
-    /// sent again on this connection.
+    /// A message is out of flight: the next may go. `waited_for_resend`: it was finished before it
+    /// was sent again on this connection.
     fn finished(&mut self, slot: u32, waited_for_resend: bool) {
         if let Some(session) = self.peers.sessions.get_mut(slot) {
             session.resend_left -= usize::from(waited_for_resend);

@@ -1,5 +1,5 @@
-//! The authentication exchange: questions to the port, verdicts from it, AUTH packets between. Must not
-//! know any method: data passes through.
+//! The authentication exchange: questions to the port, verdicts from it, AUTH packets between. Must
+//! not know any method: data passes through.
 
 use martlet_proto::{Auth, Packet, ReasonCode, UserProperties};
 use martlet_session::server::Phase;
@@ -73,7 +73,8 @@ impl Shard {
             return;
         }
         conn.auth_token = None;
-        // The broker has stopped or the time for it has passed: whatever the verdict says is too late.
+        // The broker has stopped or the time for it has passed: whatever the verdict says is too
+        // late.
         if conn.proto.phase() == Phase::Closing {
             return;
         }

@@ -1,5 +1,5 @@
-//! The end of connections and sessions, from whichever side. Must not know why a peer left beyond the
-//! cause it is told.
+//! The end of connections and sessions, from whichever side. Must not know why a peer left beyond
+//! the cause it is told.
 
 use martlet_proto::{ConnAck, DecodeErrorKind, Disconnect, PacketType, ReasonCode};
 use martlet_proto::{Qos, Version};
@@ -45,7 +45,7 @@ impl Shard {
     }
 
     /// Ends a connection from the broker's side, with the packet that says why where there is one
-    /// [MQTT-4.13.2-1] [MQTT-3.2.2-7] [MQTT3-3.2.2-5].
+    /// [MQTT-4.13.2-1] [MQTT-3.2.2-7] [MQTT3-3.2.2-5] [MQTT3-4.8.0-2].
     pub(super) fn end(&mut self, id: ConnId, cause: Cause) {
         let Some(conn) = self.peers.conns.get(id) else { return };
         match conn.proto.phase() {
@@ -78,7 +78,7 @@ impl Shard {
             let is_allowed = reason.allowed_in(PacketType::Disconnect);
             let reason = if is_allowed { reason } else { ReasonCode::NotAuthorized };
             let what = cause.to_string();
-            // [MQTT-3.14.2-3]
+            // [MQTT-3.14.2-3] [MQTT-3.14.2-4]
             self.peers.send_with_reason(id, &what, |reason_string, version, out| {
                 Disconnect { reason_string, ..Disconnect::new(reason) }.put(version, out);
             });
@@ -194,8 +194,8 @@ impl Shard {
         self.publish(&mut view);
     }
 
-    /// Discards a session and all that belongs to it [MQTT-4.1.0-2] [MQTT-3.1.2-4]; what it published as
-    /// retained does not [MQTT3-3.1.2-7].
+    /// Discards a session and all that belongs to it [MQTT-4.1.0-2] [MQTT-3.1.2-4]; what it
+    /// published as retained does not [MQTT3-3.1.2-7].
     pub(super) fn end_session(&mut self, slot: u32) {
         self.publish_will(slot);
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };

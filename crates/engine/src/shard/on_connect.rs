@@ -210,7 +210,8 @@ impl Shard {
 
     /// The session of a client: its old one, or a new one. Whether it is the old one.
     fn claim_session(&mut self, connecting: &Connecting) -> (u32, bool) {
-        // [MQTT-3.1.4-3] [MQTT3-3.1.4-2] The existing connection ends first; what ends with it, ends.
+        // [MQTT-3.1.4-3] [MQTT3-3.1.4-2] The existing connection ends first; what ends with it,
+        // ends.
         if let Some(slot) = self.peers.sessions.find(&connecting.client_id)
             && let Some(old) = self.peers.sessions.get(slot).and_then(|session| session.conn)
         {

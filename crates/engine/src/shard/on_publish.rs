@@ -119,8 +119,9 @@ impl Shard {
         }
     }
 
-    /// [MQTT-4.3.2-4] [MQTT-4.3.2-5] [MQTT3-4.3.2-2] Acknowledged once it is where it has to be: every
-    /// PUBLISH is a new message, whatever its identifier and DUP flag. [MQTT-4.6.0-2]
+    /// [MQTT-4.3.2-4] [MQTT-4.3.2-5] [MQTT3-4.3.2-2] Acknowledged once it is where it has to be:
+    /// every PUBLISH is a new message, whatever its identifier and DUP flag. [MQTT-4.6.0-2]
+    /// [MQTT3-4.6.0-2]
     fn on_publish_qos1(&mut self, id: ConnId, packet_id: PacketId, view: &mut PublishView<'_>) {
         let Some(slot) = self.peers.conns.get(id).and_then(|conn| conn.session) else { return };
         let reason = self.publish_from_client(slot, view);
@@ -157,7 +158,8 @@ impl Shard {
                 session.incoming.refuse(packet_id);
             }
         }
-        // [MQTT-4.3.3-8] [MQTT-3.5.2-1] [MQTT-4.6.0-3]
+        // [MQTT-4.3.3-8] [MQTT-3.5.2-1] [MQTT-4.6.0-3] [MQTT3-4.6.0-3]
+        // [MQTT-4.3.3-13] Whether the message has expired plays no part.
         self.acknowledge(id, Ack::new(packet_id, reason), PacketType::PubRec);
         Next::Continue
     }
@@ -177,7 +179,8 @@ impl Shard {
         if !conn.proto.problem_information() {
             return self.peers.send(id, |version, out| ack.put(packet, version, out));
         }
-        // [MQTT-3.4.2-2] [MQTT-3.5.2-2]
+        // [MQTT-3.4.2-2] [MQTT-3.5.2-2]; user properties are never sent [MQTT-3.4.2-3]
+        // [MQTT-3.5.2-3].
         let what = Drop::NotAuthorized.describe();
         self.peers.send_with_reason(id, what, |reason_string, version, out| {
             let properties = ReasonProperties { reason_string, ..ReasonProperties::default() };
@@ -198,8 +201,8 @@ impl Shard {
         }
     }
 
-    /// Whether clients may publish to a topic: `$SYS` is the broker's own, and a name of more levels
-    /// than filters may have is nobody's.
+    /// Whether clients may publish to a topic: `$SYS` is the broker's own, and a name of more
+    /// levels than filters may have is nobody's.
     #[inline]
     pub(super) fn may_publish(&self, topic: &str) -> bool {
         let levels_max = self.config.limits.topic_levels_max;
@@ -207,8 +210,8 @@ impl Shard {
         !is_deep && !topic.starts_with("$SYS/")
     }
 
-    /// Gives a message to all who want it, here and on other shards, and to the retained store. Whether
-    /// anybody may want it.
+    /// Gives a message to all who want it, here and on other shards, and to the retained store.
+    /// Whether anybody may want it.
     #[inline]
     pub(super) fn publish(&mut self, view: &mut PublishView<'_>) -> bool {
         if view.retain {
@@ -224,8 +227,8 @@ impl Shard {
         self.route(view, None) || wanted
     }
 
-    /// Gives a message to the sessions and share groups of this shard; `from` is the shard whose mail it
-    /// came in. Whether there was one.
+    /// Gives a message to the sessions and share groups of this shard; `from` is the shard whose
+    /// mail it came in. Whether there was one.
     #[inline]
     pub(super) fn route(&mut self, view: &mut PublishView<'_>, from: Option<ShardId>) -> bool {
         // [MQTT-3.3.2-3] [MQTT3-3.3.2-3]
@@ -268,8 +271,8 @@ impl Shard {
         }
     }
 
-    /// Several filters match: a session that stands under more than one gets one copy, with the highest
-    /// QoS and every subscription identifier [MQTT-3.3.4-2] [MQTT-3.3.4-4] [MQTT3-3.3.5-1].
+    /// Several filters match: a session that stands under more than one gets one copy, with the
+    /// highest QoS and every subscription identifier [MQTT-3.3.4-2] [MQTT-3.3.4-4] [MQTT3-3.3.5-1].
     fn deliver_merged(
         &mut self,
         filters: &[FilterId],

@@ -46,7 +46,7 @@ fn a_client_may_use_every_alias_it_was_offered() {
     });
 }
 
-// [MQTT-3.3.2-9] [MQTT-3.3.2-8]
+// [MQTT-3.3.2-9] [MQTT-3.3.2-8] [MQTT-3.2.2-17]
 #[test]
 fn an_alias_out_of_range_ends_the_connection() {
     on_every_size_with(three, |rig| {

@@ -33,6 +33,7 @@ fn expect_auth(rig: &mut Rig, name: &str, reason: ReasonCode, data: Option<&str>
     let auth = got.auth();
     assert_eq!((auth.reason, auth.method), (reason, Some(METHOD)));
     assert_eq!(auth.data, data.map(str::as_bytes));
+    assert!(auth.reason_string.is_none() && auth.user_properties.is_empty());
 }
 
 /// A client in an enhanced exchange that has been asked to go on.
@@ -73,7 +74,8 @@ fn the_port_judges_every_connect() {
     });
 }
 
-// [MQTT-3.1.4-2] [MQTT-3.2.2-7] [MQTT-3.2.2-6] [MQTT-4.13.2-1] [MQTT3-3.2.2-4] [MQTT3-3.2.2-5] [MQTT3-4.8.0-2]
+// [MQTT-3.1.4-2] [MQTT-3.2.2-7] [MQTT-3.2.2-6] [MQTT-4.13.2-1] [MQTT3-3.2.2-4] [MQTT3-3.2.2-5]
+// [MQTT3-4.8.0-2]
 #[test]
 fn a_refusal_says_why_and_closes() {
     on_every_size_with(ask_port, |rig| {
@@ -126,7 +128,8 @@ fn what_comes_before_the_verdict_waits_for_it() {
     });
 }
 
-// [MQTT-4.12.0-2] [MQTT-4.12.0-3] [MQTT-4.12.0-5] [MQTT-3.15.2-1] [MQTT-3.1.2-30]
+// [MQTT-4.12.0-2] [MQTT-4.12.0-3] [MQTT-4.12.0-5] [MQTT-3.15.2-1] [MQTT-3.1.2-30] [MQTT-3.15.2-2]
+// [MQTT-3.15.2-3]
 #[test]
 fn an_exchange_goes_on_until_its_verdict() {
     on_every_size_with(ask_port, |rig| {

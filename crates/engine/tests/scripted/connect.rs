@@ -29,7 +29,8 @@ fn every_version_is_let_in() {
     });
 }
 
-// [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.2.2-3] [MQTT-3.1.2-23] [MQTT3-3.1.2-4] [MQTT3-3.2.2-2] [MQTT3-3.2.2-3]
+// [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.2.2-3] [MQTT-3.1.2-23] [MQTT3-3.1.2-4] [MQTT3-3.2.2-2]
+// [MQTT3-3.2.2-3]
 #[test]
 fn session_present_says_whether_there_was_one() {
     on_every_size(|rig| {
@@ -207,7 +208,7 @@ fn another_protocol_name_is_closed() {
     });
 }
 
-// [MQTT-3.1.2-3] [MQTT3-3.1.2-3] [MQTT-3.1.4-1] [MQTT3-3.1.4-1]
+// [MQTT-3.1.2-3] [MQTT3-3.1.2-3] [MQTT-3.1.4-1] [MQTT3-3.1.4-1] [MQTT3-3.2.2-6]
 #[test]
 fn the_reserved_connect_flag_is_checked() {
     on_every_size(|rig| {
@@ -311,7 +312,7 @@ fn the_limits_are_announced() {
     });
 }
 
-// [MQTT-4.13.2-1]
+// [MQTT-4.13.2-1] [MQTT3-4.8.0-2]
 #[test]
 fn too_many_sessions_are_refused() {
     let tune = |config: &mut martlet_engine::ShardConfig| config.limits.sessions_max = 0;

@@ -1,5 +1,6 @@
-//! The scripted tests of the engine: one file per kind of event. Every script runs on one, two and eight
-//! shards, with whole packets and with packets that come byte by byte, and must give the same result.
+//! The scripted tests of the engine: one file per kind of event. Every script runs on one, two and
+//! eight shards, with whole packets and with packets that come byte by byte, and must give the same
+//! result.
 
 mod rig;
 

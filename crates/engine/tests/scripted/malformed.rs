@@ -1,4 +1,5 @@
-//! What breaks the protocol: each family of errors, the reason a 5.0 client is told, the plain close before.
+//! What breaks the protocol: each family of errors, the reason a 5.0 client is told, the plain
+//! close before.
 
 use martlet_proto::{ReasonCode, Version};
 
@@ -59,8 +60,9 @@ fn sends(rig: &mut Rig, hello: &Hello, bytes: &[u8], what: &str) {
     assert!(lines.iter().any(|line| line.starts_with("disconnected")), "{what}: {lines:?}");
 }
 
-// [MQTT-2.1.3-1] [MQTT3-2.2.2-1] [MQTT3-2.2.2-2] [MQTT-3.6.1-1] [MQTT3-3.6.1-1] [MQTT-3.8.1-1] [MQTT3-3.8.1-1]
-// [MQTT-3.10.1-1] [MQTT3-3.10.1-1] [MQTT-3.14.1-1] [MQTT3-3.14.1-1] [MQTT-3.15.1-1] [MQTT-4.13.1-1]
+// [MQTT-2.1.3-1] [MQTT3-2.2.2-1] [MQTT3-2.2.2-2] [MQTT-3.6.1-1] [MQTT3-3.6.1-1] [MQTT-3.8.1-1]
+// [MQTT3-3.8.1-1] [MQTT-3.10.1-1] [MQTT3-3.10.1-1] [MQTT-3.14.1-1] [MQTT3-3.14.1-1] [MQTT-3.15.1-1]
+// [MQTT-4.13.1-1]
 #[test]
 fn reserved_flags_and_types() {
     run(&[
@@ -110,9 +112,9 @@ fn lengths() {
     ]);
 }
 
-// [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT-1.5.7-1] [MQTT3-1.5.3-1] [MQTT3-1.5.3-2] [MQTT-4.7.3-2] [MQTT3-4.7.3-2]
-// [MQTT-3.3.2-1] [MQTT3-3.3.2-1] [MQTT-3.8.3-1] [MQTT3-3.8.3-1] [MQTT-3.10.3-1] [MQTT3-3.10.3-1]
-// [MQTT-3.3.2-13] [MQTT-3.3.2-19] [MQTT-4.7.3-3] [MQTT3-4.7.3-3]
+// [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT-1.5.7-1] [MQTT3-1.5.3-1] [MQTT3-1.5.3-2] [MQTT-4.7.3-2]
+// [MQTT3-4.7.3-2] [MQTT-3.3.2-1] [MQTT3-3.3.2-1] [MQTT-3.8.3-1] [MQTT3-3.8.3-1] [MQTT-3.10.3-1]
+// [MQTT3-3.10.3-1] [MQTT-3.3.2-13] [MQTT-3.3.2-19] [MQTT-4.7.3-3] [MQTT3-4.7.3-3]
 #[test]
 fn strings() {
     run(&[
@@ -146,7 +148,8 @@ fn strings() {
     ]);
 }
 
-// [MQTT-3.3.1-4] [MQTT3-3.3.1-4] [MQTT-3.3.1-2] [MQTT3-3.3.1-2] [MQTT-2.2.1-2] [MQTT-2.2.1-3] [MQTT3-2.3.1-1]
+// [MQTT-3.3.1-4] [MQTT3-3.3.1-4] [MQTT-3.3.1-2] [MQTT3-3.3.1-2] [MQTT-2.2.1-2] [MQTT-2.2.1-3]
+// [MQTT3-2.3.1-1]
 #[test]
 fn publish_flags_and_identifiers() {
     run(&[
@@ -165,7 +168,8 @@ fn publish_flags_and_identifiers() {
     ]);
 }
 
-// [MQTT-3.3.2-2] [MQTT3-3.3.2-2] [MQTT-4.7.0-1] [MQTT3-4.7.1-1] [MQTT-4.7.3-1] [MQTT3-4.7.3-1] [MQTT-3.3.2-14]
+// [MQTT-3.3.2-2] [MQTT3-3.3.2-2] [MQTT-4.7.0-1] [MQTT3-4.7.1-1] [MQTT-4.7.3-1] [MQTT3-4.7.3-1]
+// [MQTT-3.3.2-14]
 #[test]
 fn topic_names() {
     let invalid = ReasonCode::TopicNameInvalid;
@@ -181,7 +185,8 @@ fn topic_names() {
     ]);
 }
 
-// [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT3-4.7.1-2] [MQTT3-4.7.1-3] [MQTT-4.8.2-1] [MQTT-4.8.2-2] [MQTT-4.7.3-1]
+// [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT3-4.7.1-2] [MQTT3-4.7.1-3] [MQTT-4.8.2-1] [MQTT-4.8.2-2]
+// [MQTT-4.7.3-1]
 #[test]
 fn topic_filters() {
     on_every_size(|rig| {
@@ -223,7 +228,8 @@ fn topic_filters() {
     });
 }
 
-// [MQTT-3.8.3-2] [MQTT3-3.8.3-3] [MQTT-3.8.3-4] [MQTT-3.8.3-5] [MQTT3-3.8.3-4] [MQTT-3.10.3-2] [MQTT3-3.10.3-2]
+// [MQTT-3.8.3-2] [MQTT3-3.8.3-3] [MQTT-3.8.3-4] [MQTT-3.8.3-5] [MQTT3-3.8.3-4] [MQTT-3.10.3-2]
+// [MQTT3-3.10.3-2]
 #[test]
 fn subscribe_and_unsubscribe() {
     run(&[
@@ -285,11 +291,12 @@ fn connect(is_v5: bool, flags: u8, payload: &[u8]) -> Vec<u8> {
     [vec![0x10, body.len() as u8], body].concat()
 }
 
-// [MQTT-3.1.4-1] [MQTT3-3.1.4-1] [MQTT-3.1.2-9] [MQTT-3.1.2-11] [MQTT-3.1.2-12] [MQTT-3.1.2-13] [MQTT-3.1.2-16]
-// [MQTT-3.1.2-17] [MQTT-3.1.2-18] [MQTT-3.1.2-19] [MQTT3-3.1.2-9] [MQTT3-3.1.2-11] [MQTT3-3.1.2-13]
-// [MQTT3-3.1.2-14] [MQTT3-3.1.2-15] [MQTT3-3.1.2-18] [MQTT3-3.1.2-19] [MQTT3-3.1.2-20] [MQTT3-3.1.2-21]
-// [MQTT3-3.1.2-22] [MQTT-3.1.3-1] [MQTT3-3.1.3-1] [MQTT-3.1.3-3] [MQTT3-3.1.3-3] [MQTT-3.1.3-4] [MQTT3-3.1.3-4]
-// [MQTT-3.1.3-11] [MQTT3-3.1.3-10] [MQTT-3.1.3-12] [MQTT3-3.1.3-11]
+// [MQTT-3.1.4-1] [MQTT3-3.1.4-1] [MQTT-3.1.2-9] [MQTT-3.1.2-11] [MQTT-3.1.2-12] [MQTT-3.1.2-13]
+// [MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT-3.1.2-18] [MQTT-3.1.2-19] [MQTT3-3.1.2-9] [MQTT3-3.1.2-11]
+// [MQTT3-3.1.2-13] [MQTT3-3.1.2-14] [MQTT3-3.1.2-15] [MQTT3-3.1.2-18] [MQTT3-3.1.2-19]
+// [MQTT3-3.1.2-20] [MQTT3-3.1.2-21] [MQTT3-3.1.2-22] [MQTT-3.1.3-1] [MQTT3-3.1.3-1] [MQTT-3.1.3-3]
+// [MQTT3-3.1.3-3] [MQTT-3.1.3-4] [MQTT3-3.1.3-4] [MQTT-3.1.3-11] [MQTT3-3.1.3-10] [MQTT-3.1.3-12]
+// [MQTT3-3.1.3-11]
 #[test]
 fn connect_packets() {
     let will: &[u8] = b"\x00\x01c\x00\x01t\x00\x01m";

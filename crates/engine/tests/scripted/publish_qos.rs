@@ -161,8 +161,8 @@ fn acknowledgements_for_nothing_are_harmless() {
     });
 }
 
-// [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT-4.3.2-2] [MQTT-4.3.2-3] [MQTT3-2.3.1-1] [MQTT3-2.3.1-4]
-// [MQTT3-4.3.2-1]
+// [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT-4.3.2-2] [MQTT-4.3.2-3] [MQTT3-2.3.1-1]
+// [MQTT3-2.3.1-4] [MQTT3-4.3.2-1]
 #[test]
 fn identifiers_are_unused_until_they_are_acknowledged() {
     on_every_size(|rig| {

@@ -28,7 +28,8 @@ fn pair(topic: &str, payload: &str) -> (String, String) {
     (topic.to_owned(), payload.to_owned())
 }
 
-// [MQTT-3.3.1-5] [MQTT-3.3.1-8] [MQTT3-3.3.1-5] [MQTT3-3.3.1-6] [MQTT3-3.3.1-7] [MQTT3-3.3.1-8] [MQTT3-3.3.1-12]
+// [MQTT-3.3.1-5] [MQTT-3.3.1-8] [MQTT3-3.3.1-5] [MQTT3-3.3.1-6] [MQTT3-3.3.1-7] [MQTT3-3.3.1-8]
+// [MQTT3-3.3.1-12]
 #[test]
 fn the_last_retained_message_of_each_topic_is_told() {
     on_every_size(|rig| {
@@ -94,7 +95,7 @@ fn retain_handling_decides_who_is_told() {
         rig.connect(&v5("p"));
         retain(rig, "t/a", "r", 1);
         rig.connect(&v5("s").lasting());
-        let mut told = |rig: &mut Rig, filter: &str, handling| {
+        let told = |rig: &mut Rig, filter: &str, handling| {
             rig.subscribe_with("s", &[(filter, with(handling))], None);
             rig.take_payloads("s").len()
         };

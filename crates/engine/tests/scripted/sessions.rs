@@ -16,7 +16,8 @@ fn lasting() -> [Hello; 3] {
     [v31("a").lasting(), v311("b").lasting(), v5("c").lasting()]
 }
 
-// [MQTT-3.1.2-23] [MQTT-4.1.0-1] [MQTT-4.5.0-1] [MQTT3-3.1.2-4] [MQTT3-3.1.2-5] [MQTT3-4.1.0-1] [MQTT3-4.5.0-1]
+// [MQTT-3.1.2-23] [MQTT-4.1.0-1] [MQTT-4.5.0-1] [MQTT3-3.1.2-4] [MQTT3-3.1.2-5] [MQTT3-4.1.0-1]
+// [MQTT3-4.5.0-1]
 #[test]
 fn messages_wait_for_a_session_that_lasts() {
     on_every_size(|rig| {
@@ -154,7 +155,8 @@ fn what_is_finished_before_it_is_sent_again_is_not_sent_again() {
         rig.connect(&v5("s").lasting().receive_max(1));
         rig.take_first("s", PacketType::PubRel);
         assert_eq!(rig.expect_publish("s").id, sent[0].id);
-        // The client remembers what it got on the old connection and answers that, last things first.
+        // The client remembers what it got on the old connection and answers that, last things
+        // first.
         rig.pub_rec("s", id(5));
         rig.take_first("s", PacketType::PubRel);
         rig.pub_comp("s", id(5));
@@ -201,7 +203,7 @@ fn a_publishers_qos_2_exchange_survives_its_connection() {
     });
 }
 
-// [MQTT-4.1.0-2] [MQTT-3.1.2-23]
+// [MQTT-4.1.0-2] [MQTT-4.1.0-1] [MQTT-3.1.2-23] [MQTT3-4.1.0-2]
 #[test]
 fn a_session_ends_with_its_expiry_interval() {
     on_every_size(|rig| {

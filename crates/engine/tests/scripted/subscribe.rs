@@ -4,9 +4,9 @@ use martlet_proto::{Packet, PacketType, ReasonCode, SubscriptionOptions};
 
 use crate::rig::{msg, on_every_size, on_every_size_with, options, v5, v31, v311};
 
-// [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-2.2.1-6] [MQTT-3.8.4-6] [MQTT-3.8.4-7] [MQTT-3.9.3-1] [MQTT-3.9.3-2]
-// [MQTT-3.8.4-5] [MQTT3-3.8.4-1] [MQTT3-3.8.4-2] [MQTT3-2.3.1-7] [MQTT3-3.8.4-4] [MQTT3-3.8.4-5]
-// [MQTT3-3.9.3-1] [MQTT3-3.9.3-2]
+// [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-2.2.1-6] [MQTT-3.8.4-6] [MQTT-3.8.4-7] [MQTT-3.9.3-1]
+// [MQTT-3.9.3-2] [MQTT-3.8.4-5] [MQTT3-3.8.4-1] [MQTT3-3.8.4-2] [MQTT3-2.3.1-7] [MQTT3-3.8.4-4]
+// [MQTT3-3.8.4-5] [MQTT3-3.9.3-1] [MQTT3-3.9.3-2]
 #[test]
 fn one_suback_answers_every_filter_in_order() {
     on_every_size(|rig| {

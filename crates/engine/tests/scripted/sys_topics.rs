@@ -138,7 +138,8 @@ fn the_averages_move() {
         }
         let all = figures(rig);
         let load = |name: &str| all[name].parse::<f64>().expect("a number");
-        // 60 messages a minute for ten minutes: one minute has seen nothing else, fifteen half of it.
+        // 60 messages a minute for ten minutes: one minute has seen nothing else, fifteen half of
+        // it.
         let (one, five, fifteen) = (
             load("load/publish/received/1min"),
             load("load/publish/received/5min"),

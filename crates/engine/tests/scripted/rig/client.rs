@@ -1,5 +1,5 @@
-//! A client's end of a transport: what it sends and what came. It checks what must hold for every packet a
-//! server sends, whatever the script. Must not know shards.
+//! A client's end of a transport: what it sends and what came. It checks what must hold for every
+//! packet a server sends, whatever the script. Must not know shards.
 
 use std::collections::VecDeque;
 
@@ -139,10 +139,10 @@ impl Client {
     /// What holds for every server and every script.
     //
     // [MQTT-3.2.0-1] [MQTT-3.2.0-2] [MQTT-3.2.2-7] [MQTT-3.14.0-1] [MQTT-3.14.4-1] [MQTT-3.1.2-24]
-    // [MQTT-4.12.0-6] [MQTT-3.2.2-6] [MQTT-3.1.2-27] [MQTT3-3.2.0-1] [MQTT3-3.2.2-4]
-    // The decoder is strict about the rest: [MQTT-2.1.3-1] [MQTT-2.2.2-1] [MQTT-3.2.2-1]
-    // [MQTT-3.2.2-8] [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1] [MQTT-3.9.3-2]
-    // [MQTT-3.11.3-2] [MQTT-3.14.2-1] [MQTT-3.14.2-2] [MQTT-3.15.2-1] [MQTT-3.3.2-8] [MQTT3-2.2.2-1]
+    // [MQTT-4.12.0-6] [MQTT-3.2.2-6] [MQTT-3.1.2-27] [MQTT3-3.2.0-1] [MQTT3-3.2.2-4] The decoder is
+    // strict about the rest: [MQTT-2.1.3-1] [MQTT-2.2.2-1] [MQTT-3.2.2-1] [MQTT-3.2.2-8]
+    // [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1] [MQTT-3.9.3-2] [MQTT-3.11.3-2]
+    // [MQTT-3.14.2-1] [MQTT-3.14.2-2] [MQTT-3.15.2-1] [MQTT-3.3.2-8] [MQTT3-2.2.2-1]
     // [MQTT3-3.9.3-2] [MQTT-2.2.1-2] [MQTT3-2.3.1-5] [MQTT-3.3.1-2] [MQTT3-3.3.1-2] [MQTT-4.3.1-1]
     // [MQTT3-4.3.1-1]
     fn check(&mut self, got: &Got) {
@@ -166,7 +166,8 @@ impl Client {
     }
 }
 
-/// Whether a packet that is no PUBLISH, CONNACK or DISCONNECT has a reason string or user properties.
+/// Whether a packet that is no PUBLISH, CONNACK or DISCONNECT has a reason string or user
+/// properties.
 fn has_explanation(packet: &Packet<'_>) -> bool {
     match packet {
         Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {

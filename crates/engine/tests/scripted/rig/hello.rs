@@ -4,8 +4,8 @@ use martlet_proto::{Connect, ConnectProperties, Packet, UserProperties, Version,
 
 use super::Message;
 
-/// A client about to connect. `name` is the script's name of the transport, and the client identifier
-/// unless another one is given.
+/// A client about to connect. `name` is the script's name of the transport, and the client
+/// identifier unless another one is given.
 #[derive(Debug, Clone)]
 pub(crate) struct Hello {
     pub(super) name: String,
@@ -71,7 +71,8 @@ impl Hello {
         self
     }
 
-    /// Without Clean Start, with a session that outlives its connection by a day (for ever before 5.0).
+    /// Without Clean Start, with a session that outlives its connection by a day (for ever before
+    /// 5.0).
     pub(crate) fn lasting(mut self) -> Self {
         self.clean = false;
         if self.version.is_v5() {

@@ -1,6 +1,6 @@
-//! The rig of the scripted tests: N shards with mailboxes in order, a virtual clock, and transports that
-//! behave. It owns when turns happen and carries out what they ask for, in the documented order. Must not
-//! know what a test expects.
+//! The rig of the scripted tests: N shards with mailboxes in order, a virtual clock, and transports
+//! that behave. It owns when turns happen and carries out what they ask for, in the documented
+//! order. Must not know what a test expects.
 
 mod client;
 mod hello;

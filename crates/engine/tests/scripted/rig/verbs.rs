@@ -1,5 +1,5 @@
-//! What clients do in scripts: connect, subscribe, publish, acknowledge, expect. Must not know how turns
-//! run.
+//! What clients do in scripts: connect, subscribe, publish, acknowledge, expect. Must not know how
+//! turns run.
 
 use std::num::NonZeroU32;
 
@@ -126,8 +126,8 @@ impl Rig {
         found.unwrap_or_else(|| panic!("{name} got no {packet}: {:?}", self.client(name)))
     }
 
-    /// The payloads of all that came, PUBLISH packets only, acknowledged to the end until nothing more
-    /// comes.
+    /// The payloads of all that came, PUBLISH packets only, acknowledged to the end until nothing
+    /// more comes.
     pub(crate) fn take_payloads(&mut self, name: &str) -> Vec<String> {
         let mut payloads = Vec::new();
         while !self.client(name).inbox.is_empty() {
