@@ -25,7 +25,9 @@ pub(super) enum Next {
 
 impl Shard {
     pub(super) fn on_bytes(&mut self, id: ConnId, bytes: &[u8]) {
-        let Some(conn) = self.peers.conns.get_mut(id) else { return };
+        let Some(conn) = self.peers.conns.get_mut(id) else {
+            return self.on_bytes_behind(id, bytes);
+        };
         if conn.proto.phase() == Phase::Closing {
             return;
         }
@@ -38,6 +40,14 @@ impl Shard {
             self.on_frames(id, rest);
         }
         self.peers.pause_if_full(id);
+    }
+
+    /// The connection is leaving in this turn: what comes in behind goes with it.
+    #[cold]
+    fn on_bytes_behind(&mut self, id: ConnId, bytes: &[u8]) {
+        if let Some((_, _, moved)) = self.moving.iter_mut().find(|(moving, ..)| *moving == id) {
+            moved.unread.extend_from_slice(bytes);
+        }
     }
 
     /// Looks at what waited while a verdict was due.
