@@ -17,6 +17,13 @@ pub(crate) struct Member {
     pub(crate) online: bool,
 }
 
+impl Member {
+    /// Whether its session keeps messages for it: not with QoS 0 granted.
+    fn takes_what_waits(&self) -> bool {
+        self.options & 0b11 != 0
+    }
+}
+
 /// The subscribers that share one filter under one name.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -37,7 +44,7 @@ impl Group {
             let turn = (0..count).map(|step| (self.next + step) % count);
             turn.into_iter().find(|i| {
                 let member = &self.members[*i];
-                eligible(member) && (member.online || !online)
+                eligible(member) && (member.online || !online && member.takes_what_waits())
             })
         };
         let index = in_turn(true).or_else(|| if can_wait { in_turn(false) } else { None })?;

@@ -139,6 +139,28 @@ fn connected_members_are_preferred() {
 }
 
 #[test]
+fn nothing_waits_for_a_member_with_qos_0() {
+    on_every_size(|rig| {
+        rig.connect(&v5("p"));
+        let names = members(rig, 6, "$share/g/t", 0);
+        rig.subscribe("m4", "$share/g/t", 1);
+        names.iter().for_each(|name| rig.cut(name));
+        for i in 0..6 {
+            rig.publish("p", "t", &i.to_string(), 2);
+        }
+        assert_eq!(rig.stats().queued, 6);
+        assert_eq!(rig.stats().dropped_all(), 0);
+        rig.connect(&v5("m4").lasting());
+        assert_eq!(rig.take_payloads("m4").len(), 6);
+        rig.goodbye("m4");
+        rig.connect(&v5("m4"));
+        // With nobody left who could keep it, it is dropped, and counted.
+        rig.publish("p", "t", "m", 2);
+        assert_eq!(rig.dropped(Drop::GroupEmpty), 1);
+    });
+}
+
+#[test]
 fn an_unsubscribed_member_gets_nothing_more() {
     on_every_size(|rig| {
         rig.connect(&v5("p"));
