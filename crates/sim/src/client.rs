@@ -214,7 +214,16 @@ impl Client {
     /// What is unfinished, for a person.
     #[must_use]
     pub fn unfinished(&self) -> String {
-        format!("{} {:?} {:?} {:?}", self.id, self.link, self.memory.incoming, self.memory.outgoing)
+        let link = self.link.as_ref().map(|link| {
+            let Link { wire, open, closing, asked, owed, resumed, .. } = link;
+            let inbox = link.inbox.len();
+            format!(
+                "wire {wire} open {open} closing {closing} resumed {resumed} asked {asked:?} owed {owed:?} inbox {inbox} bytes"
+            )
+        });
+        let Memory { incoming, outgoing, .. } = &self.memory;
+        let old = self.old_links.len();
+        format!("{}: {link:?}, {old} old, in {incoming:?}, out {outgoing:?}", self.id)
     }
 
     /// Writes a packet to the current connection; returns where in the stream it ends.
@@ -270,6 +279,13 @@ impl Client {
     /// Closes the client's side, so that the wire is finished.
     fn end_own_side(&mut self, stage: &mut Stage<'_>, wire: usize) {
         stage.world.wires[wire].client_ends(crate::wire::ClientEnd::Fin, 0);
+    }
+
+    /// Ends the connections that wait to be taken over.
+    pub fn leave_old_links(&mut self, stage: &mut Stage<'_>) {
+        for link in &self.old_links {
+            stage.world.wires[link.wire].client_ends(crate::wire::ClientEnd::Fin, 0);
+        }
     }
 
     /// The connections that can be read now.

@@ -34,7 +34,8 @@ pub struct World {
     /// Hash and lines of the run.
     pub trace: Trace,
     whole_reads_percent: usize,
-    pipe_bytes: usize,
+    /// Bytes that a transport holds towards a client before it blocks.
+    pub pipe_bytes: usize,
     check_each_input: bool,
 }
 

@@ -63,6 +63,7 @@ impl Client {
             keep_alive_s: profile.keep_alive_s,
             will,
             credentials,
+            enhanced: method,
         };
         let mut bytes = Vec::new();
         connect.put(profile.version, &mut bytes);

@@ -14,7 +14,7 @@ impl Client {
     /// An identifier that nothing unfinished has.
     pub(super) fn free_id(&mut self) -> u16 {
         loop {
-            self.memory.next_id = self.memory.next_id % 40 + 1;
+            self.memory.next_id = self.memory.next_id % 300 + 1;
             let id = self.memory.next_id;
             let asked = self.link.as_ref().is_some_and(|link| link.asked.contains(&id));
             if !asked && self.memory.outgoing.iter().all(|outgoing| outgoing.id != id) {

@@ -62,10 +62,14 @@ impl Book {
             Cause::Transport(_) => wire.client_end.is_some(),
             Cause::ByClient(_) => record.disconnect.is_some_and(|sent| sent.offset <= wire.read),
             Cause::ConnectTimeout => {
-                wire.read < record.connect_offset || wire.heard_ms == 0 || {
-                    // The CONNECT came, but too late.
-                    wire.heard_ms >= record.opened_ms + self.limits.connect_timeout_ms
-                }
+                // The time for answers in an enhanced authentication is limited in the same way.
+                record.connect.enhanced
+                    || wire.read < record.connect_offset
+                    || wire.heard_ms == 0
+                    || {
+                        // The CONNECT came, but too late.
+                        wire.heard_ms >= record.opened_ms + self.limits.connect_timeout_ms
+                    }
             }
             // [MQTT-3.1.2-22] [MQTT3-3.1.2-24]
             Cause::ByServer(ReasonCode::KeepAliveTimeout) => {

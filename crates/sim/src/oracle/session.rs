@@ -34,6 +34,8 @@ pub struct ConnectRecord {
     pub will: Option<(u32, u32)>,
     /// What it presents.
     pub credentials: Credentials,
+    /// It authenticates by AUTH packets.
+    pub enhanced: bool,
 }
 
 /// A DISCONNECT as it was sent.
