@@ -20,6 +20,8 @@ const COMPLAINT_INTERVAL_MS: u64 = 30_000;
 #[derive(Debug, Default)]
 pub(crate) struct Door {
     listeners: Vec<Entrance>,
+    /// Where accepting goes on: a crowd at one entrance must not keep the others waiting.
+    next: usize,
     /// Accepting pauses until then.
     closed_until_ms: Option<u64>,
     /// When the last complaint was made.
@@ -42,7 +44,7 @@ impl Door {
     pub(crate) fn new(listeners: Vec<Listener>) -> Self {
         let listeners =
             listeners.into_iter().map(|listener| Entrance { listener, waiting: false }).collect();
-        Self { listeners, closed_until_ms: None, complained_at_ms: None }
+        Self { listeners, ..Self::default() }
     }
 
     /// The poller reported this listener.
@@ -68,9 +70,13 @@ impl Door {
         self.closed_until_ms = None;
     }
 
-    /// Who waits at the first entrance with anybody waiting.
+    /// Who waits at the next entrance with anybody waiting.
     fn next(&mut self) -> Option<Accepted> {
-        let entrance = self.listeners.iter_mut().find(|entrance| entrance.waiting)?;
+        let count = self.listeners.len();
+        let mut in_turn = (0..count).map(|offset| (self.next + offset) % count);
+        let index = in_turn.find(|index| self.listeners[*index].waiting)?;
+        self.next = index + 1;
+        let entrance = &mut self.listeners[index];
         let accepted = entrance.listener.accept();
         if matches!(accepted, Accepted::Blocked) {
             entrance.waiting = false;
@@ -83,13 +89,10 @@ impl ShardLoop {
     /// Lets in who waits, up to a bound. A new connection is read at once: its CONNECT is there as a rule, and if
     /// it belongs to another shard this shard's poller never hears of it.
     pub(crate) fn accept(&mut self, now: Now) {
-        if !self.waiting_for.is_empty() {
-            return;
-        }
         if self.door.closed_until_ms.is_some_and(|until| now.mono_ms >= until) {
             self.door.closed_until_ms = None;
         }
-        if self.door.closed_until_ms.is_some() {
+        if self.door.closed_until_ms.is_some() || !self.waiting_for.is_empty() {
             return;
         }
         let mut left = ACCEPTS_PER_TURN;

@@ -168,8 +168,9 @@ impl ShardLoop {
         self.out.close.clear();
     }
 
-    /// [MQTT-4.13.1-1] [MQTT-3.14.4-1] The network connection ends: last bytes, our end, then the descriptor.
+    /// The network connection ends: last bytes, our end, then the descriptor.
     fn close(&mut self, now: Now, conn: ConnId) {
+        // [MQTT-4.13.1-1] [MQTT-4.13.2-1] [MQTT-3.14.4-2] [MQTT3-4.8.0-1] [MQTT3-3.14.4-1]
         let Some((stream, flags)) = self.transports.get(conn) else { return };
         let last_words = match self.shard.outbox(conn) {
             Some(outbox) if !outbox.is_empty() && !flags.has(Flags::WRITE_BLOCKED) => {
