@@ -114,10 +114,14 @@ impl Peers {
         // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
         let size_max = conn.proto.packet_size_max_out();
         if size_max != u32::MAX as usize && publish.encoded_len(version) > size_max {
-            if let Some(alias) = publish.properties.topic_alias {
+            // An alias costs bytes as well: the message may fit without.
+            if let Some(alias) = publish.properties.topic_alias.take() {
                 conn.proto.outbound_aliases().forget(alias);
+                publish.topic = view.topic;
             }
-            return Sent::TooLarge;
+            if publish.encoded_len(version) > size_max {
+                return Sent::TooLarge;
+            }
         }
         let outbox = outbox_of(conn, &mut self.pool);
         let before = outbox.len();
