@@ -233,6 +233,9 @@ impl Run {
     pub fn absorb(&mut self) {
         self.book.step = self.world.step;
         self.book.now_ms = self.world.now.mono_ms;
+        for (wire, step) in std::mem::take(&mut self.world.ends) {
+            self.book.transport_ended(wire, step);
+        }
         for (shard, event) in std::mem::take(&mut self.world.log) {
             self.book.on_log(shard, &event);
             self.judge_wire(&event);

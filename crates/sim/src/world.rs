@@ -29,6 +29,8 @@ pub struct World {
     pub step: u64,
     /// Log events not yet taken by the oracles: shard, time, event.
     pub log: Vec<(usize, LogEvent)>,
+    /// Wires whose end was told to a shard, and when: the log says so only at the end of a turn.
+    pub ends: Vec<(usize, u64)>,
     /// Questions to the authentication port: shard and request.
     pub questions: Vec<(usize, AuthRequest)>,
     /// Hash and lines of the run.
@@ -57,6 +59,7 @@ impl World {
             now: Now { mono_ms: 1_000, wall_ms: 1_700_000_000_000 },
             step: 0,
             log: Vec::new(),
+            ends: Vec::new(),
             questions: Vec::new(),
             trace,
             whole_reads_percent: plan.whole_reads_percent,
@@ -197,6 +200,7 @@ impl World {
     fn transport_ended(&mut self, shard: usize, conn: ConnId, end: TransportEnd) {
         if let Some(wire) = self.hosts[shard].release(conn) {
             self.gone(wire);
+            self.ends.push((wire, self.step));
             self.input(shard, Input::Closed { conn, end });
             self.hosts[shard].more = true;
         }

@@ -15,6 +15,8 @@ struct Group {
     lost_member: bool,
     /// A member may get the message with QoS 1, and then another one again.
     lowered: bool,
+    /// The message may be too large for a member; then it may be dropped.
+    too_large: bool,
 }
 
 impl Book {
@@ -33,7 +35,9 @@ impl Book {
                 sessions.map(|s| s.copies.get(&message.id).copied().unwrap_or(0)).sum();
             // [MQTT-4.8.2-4] [MQTT-4.8.2-5] A QoS 2 message ends with the session that it was sent to.
             let is_due = |group: &&Group| {
-                group.certain && !(group.lost_member && message.qos == Qos::ExactlyOnce)
+                group.certain
+                    && !group.too_large
+                    && !(group.lost_member && message.qos == Qos::ExactlyOnce)
             };
             let least = groups.values().filter(is_due).count() as u32;
             if copies < least && message.is_fresh(self.now_ms) {
@@ -82,6 +86,9 @@ impl Book {
                 group.certain |= stays && lives;
                 let grants = ops.iter().filter_map(|op| op.wanted);
                 group.lowered |= grants.into_iter().any(|w| w.options.qos < Qos::ExactlyOnce);
+                // Topic, properties and headers take less than that.
+                let size_max = self.clients[session.client].packet_size_max;
+                group.too_large |= size_max < message.payload_bytes + 200;
                 group.lost_member |= session.died.is_some();
             }
         }

@@ -3,7 +3,7 @@
 use martlet_engine::Cause;
 use martlet_proto::ReasonCode;
 
-use super::{Book, NEVER};
+use super::{Book, NEVER, Step};
 
 /// What is to become of a will.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,18 +28,27 @@ pub(super) struct Will {
     message: u32,
     delay_s: u32,
     fate: Fate,
+    /// When the end of the transport was told to the broker.
+    ended: Step,
 }
 
 impl Will {
     /// The will of a connection that was let in.
     pub(super) fn new(client: usize, wire: usize, message: u32, delay_s: u32) -> Self {
-        Self { client, wire, message, delay_s, fate: Fate::Armed }
+        Self { client, wire, message, delay_s, fate: Fate::Armed, ended: NEVER }
     }
 }
 
 impl Book {
     pub(super) fn arm_will(&mut self, will: Will) {
         self.wills.push(will);
+    }
+
+    /// The end of a transport was told to the broker.
+    pub fn transport_ended(&mut self, wire: usize, step: Step) {
+        for will in self.wills.iter_mut().filter(|will| will.wire == wire) {
+            will.ended = will.ended.min(step);
+        }
     }
 
     /// A connection ends: its will is discarded, published or delayed.
@@ -58,7 +67,8 @@ impl Book {
         }
         let due_ms = session_ends_ms.min(now_ms + u64::from(will.delay_s) * 1000);
         let message = &mut self.messages[will.message as usize];
-        message.sent = step;
+        // The transport may have ended a little before the broker logs it.
+        message.sent = step.min(will.ended);
         message.last_sent = step;
         message.sent_ms = now_ms;
         will.fate = Fate::Due(due_ms);
@@ -116,7 +126,8 @@ impl Book {
             return self.fail("wills", text);
         };
         let allowed = match will.fate {
-            Fate::Armed | Fate::Discarded => false,
+            Fate::Armed => will.ended != NEVER,
+            Fate::Discarded => false,
             Fate::Due(due_ms) => due_ms <= self.now_ms,
             Fate::Published | Fate::Either => true,
         };
