@@ -1,5 +1,5 @@
-//! The door: listeners, and accepting from them in bounded batches. When the system is out of descriptors it
-//! closes for a while and says so. Must not know what connections are for.
+//! The door: listeners, and accepting from them in bounded batches. When the system is out of
+//! descriptors it closes for a while and says so. Must not know what connections are for.
 
 use martlet_engine::{Input, Now};
 use martlet_net::{Accepted, Key, Listener};
@@ -86,8 +86,8 @@ impl Door {
 }
 
 impl ShardLoop {
-    /// Lets in who waits, up to a bound. A new connection is read at once: its CONNECT is there as a rule, and if
-    /// it belongs to another shard this shard's poller never hears of it.
+    /// Lets in who waits, up to a bound. A new connection is read at once: its CONNECT is there as
+    /// a rule, and if it belongs to another shard this shard's poller never hears of it.
     pub(crate) fn accept(&mut self, now: Now) {
         if self.door.closed_until_ms.is_some_and(|until| now.mono_ms >= until) {
             self.door.closed_until_ms = None;

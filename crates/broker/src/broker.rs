@@ -1,4 +1,5 @@
-//! Starting and stopping: sockets are bound, threads begin, and end again. Must not know what the loop does.
+//! Starting and stopping: sockets are bound, threads begin, and end again. Must not know what the
+//! loop does.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -27,7 +28,8 @@ pub struct Broker {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Why a broker could not be started. The text says what is wrong and what to do about it, in one line.
+/// Why a broker could not be started. The text says what is wrong and what to do about it, in one
+/// line.
 #[derive(Debug)]
 pub enum StartError {
     /// Another program listens there.
@@ -51,7 +53,8 @@ impl fmt::Display for StartError {
         match self {
             Self::PortInUse(address) => write!(
                 f,
-                "{address} is in use by another program: stop that one, or choose another port with -p"
+                "{address} is in use by another program: stop that one, or choose another port \
+                 with -p"
             ),
             Self::NoSuchAddress(address) => {
                 write!(f, "this machine has no address {}: see --bind", address.ip())
@@ -152,8 +155,8 @@ impl Broker {
         &self.missing
     }
 
-    /// Stops: clients are told (DISCONNECT 0x8B where they speak MQTT 5), what was written gets two seconds to be
-    /// taken, and the threads end.
+    /// Stops: clients are told (DISCONNECT 0x8B where they speak MQTT 5), what was written gets two
+    /// seconds to be taken, and the threads end.
     pub fn stop(mut self) {
         self.end();
     }
@@ -211,7 +214,8 @@ fn lacks_address(error: &io::Error) -> bool {
 /// EAFNOSUPPORT.
 const ADDRESS_FAMILY_UNKNOWN: i32 = if cfg!(target_os = "linux") { 97 } else { 47 };
 
-/// A seed that differs from run to run: the standard library's hash keys come from the system's randomness.
+/// A seed that differs from run to run: the standard library's hash keys come from the system's
+/// randomness.
 fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }

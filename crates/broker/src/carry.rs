@@ -1,6 +1,7 @@
-//! Carrying out what a turn produced, in the order that the engine asks for: mail, writes, closes, moves, log.
-//! Also the end of connections: our end goes out behind the last bytes, and what the peer still sends is
-//! discarded for a while, because closing with unread bytes would reset the connection and destroy them.
+//! Carrying out what a turn produced, in the order that the engine asks for: mail, writes, closes,
+//! moves, log. Also the end of connections: our end goes out behind the last bytes, and what the
+//! peer still sends is discarded for a while, because closing with unread bytes would reset the
+//! connection and destroy them.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -16,11 +17,13 @@ use crate::turn::ShardLoop;
 /// Slices given to one write. An outbox with more is written on in the next turn.
 const SLICES_MAX: usize = 64;
 
-/// Mail of so many bytes at most is little: a dozen small messages. Its receiver, if it sleeps, is not woken at
-/// once but when this turn is over, and then perhaps turned by this thread (see `thread`).
+/// Mail of so many bytes at most is little: a dozen small messages. Its receiver, if it sleeps, is
+/// not woken at once but when this turn is over, and then perhaps turned by this thread (see
+/// `thread`).
 const NUDGE_MAIL_BYTES_MAX: usize = 2048;
 
-/// With more connections to write to than this, the turn takes so long that the receiver is better woken.
+/// With more connections to write to than this, the turn takes so long that the receiver is better
+/// woken.
 const NUDGE_WRITES_MAX: usize = 16;
 
 /// Moved connections that are little as well.
@@ -178,7 +181,8 @@ impl ShardLoop {
             }
             _ => false,
         };
-        // Somebody who was told why, or who may be in the middle of sending, gets the time to read it.
+        // Somebody who was told why, or who may be in the middle of sending, gets the time to read
+        // it.
         if !last_words || flags.has(Flags::BROKEN) {
             self.transports.remove(conn);
             return;
@@ -264,8 +268,8 @@ impl ShardLoop {
         }
     }
 
-    /// Tells the poller of the connections that came in this turn and stay. What they sent meanwhile is reported by
-    /// the next wait.
+    /// Tells the poller of the connections that came in this turn and stay. What they sent
+    /// meanwhile is reported by the next wait.
     fn register_fresh(&mut self, now: Now) {
         while let Some(conn) = self.fresh.pop() {
             let Some((stream, flags)) = self.transports.get(conn) else { continue };

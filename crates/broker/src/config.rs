@@ -12,8 +12,8 @@ const MAIL_BYTES_MAX: usize = 8 << 20;
 /// Everything [`crate::Broker::start`] needs.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
-    /// Where to listen. Anonymous clients are let in on all of them: whoever fills this in has made sure
-    /// that this is meant.
+    /// Where to listen. Anonymous clients are let in on all of them: whoever fills this in has made
+    /// sure that this is meant.
     pub binds: Vec<Bind>,
     /// Threads that serve connections, 1 to [`SHARDS_MAX`].
     pub shards: u16,
@@ -21,8 +21,8 @@ pub struct ServeConfig {
     pub limits: Limits,
     /// How often `$SYS` topics are published, in milliseconds; 0 turns them off.
     pub sys_interval_ms: u64,
-    /// Bytes of mail that may wait in the mailbox of one shard. A shard that has added more stops reading its
-    /// sockets until it has been drained.
+    /// Bytes of mail that may wait in the mailbox of one shard. A shard that has added more stops
+    /// reading its sockets until it has been drained.
     pub mail_bytes_max: usize,
     /// How much is logged.
     pub log_level: LogLevel,
@@ -58,8 +58,8 @@ impl ServeConfig {
 pub struct Bind {
     /// Address and port; port 0 takes a free one.
     pub address: SocketAddr,
-    /// Whether the broker does without it where the machine does not have the address (IPv6 turned off).
-    /// A port that is taken is an error all the same.
+    /// Whether the broker does without it where the machine does not have the address (IPv6 turned
+    /// off). A port that is taken is an error all the same.
     pub optional: bool,
 }
 

@@ -1,5 +1,6 @@
-//! The broker as a running thing: threads, the loop that feeds each shard, mailboxes, signals, wiring.
-//! Decides nothing about MQTT (that is the engine) and knows no system call (that is `martlet-net`).
+//! The broker as a running thing: threads, the loop that feeds each shard, mailboxes, signals,
+//! wiring. Decides nothing about MQTT (that is the engine) and knows no system call (that is
+//! `martlet-net`).
 #![forbid(unsafe_code)]
 
 mod accept;

@@ -1,6 +1,6 @@
-//! How shards' threads reach each other: one mailbox a shard, filled in batches, drained once per turn.
-//! Bounded in bytes: a sender that overfills it is told, and stops reading its sockets until it is drained.
-//! Must not know what is in the mail.
+//! How shards' threads reach each other: one mailbox a shard, filled in batches, drained once per
+//! turn. Bounded in bytes: a sender that overfills it is told, and stops reading its sockets until
+//! it is drained. Must not know what is in the mail.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -82,8 +82,8 @@ impl Mailbox {
         }
     }
 
-    /// Adds a letter behind those that are there. With `false` the mailbox is over its bound and `sender`
-    /// will be woken when it has been drained. Wakes nobody: see [`Mailbox::wake`].
+    /// Adds a letter behind those that are there. With `false` the mailbox is over its bound and
+    /// `sender` will be woken when it has been drained. Wakes nobody: see [`Mailbox::wake`].
     #[must_use]
     pub(crate) fn push(&self, sender: ShardId, letter: Letter) -> bool {
         let bytes = if let Letter::Mail(mail) = &letter { mail.bytes() } else { 0 };
@@ -111,11 +111,12 @@ impl Mailbox {
         }
     }
 
-    /// Whether the owner sleeps and the caller is the one who now has to see to it that the letters are taken:
-    /// by turning the shard itself, or by [`Mailbox::rouse`].
+    /// Whether the owner sleeps and the caller is the one who now has to see to it that the letters
+    /// are taken: by turning the shard itself, or by [`Mailbox::rouse`].
     ///
-    /// Of the two flags each side sets its own before it looks at the other's, so a letter that is added
-    /// while the owner goes to sleep is seen by the owner, or the sleeping owner by the sender.
+    /// Of the two flags each side sets its own before it looks at the other's, so a letter that is
+    /// added while the owner goes to sleep is seen by the owner, or the sleeping owner by the
+    /// sender.
     #[must_use]
     pub(crate) fn claim(&self) -> bool {
         self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst)
@@ -132,8 +133,8 @@ impl Mailbox {
         self.bytes.load(Ordering::SeqCst) <= self.bytes_max
     }
 
-    /// The owner is about to wait (or waits on, after a covered turn): from now on it is to be woken. `false` if
-    /// there are letters: do not wait.
+    /// The owner is about to wait (or waits on, after a covered turn): from now on it is to be
+    /// woken. `false` if there are letters: do not wait.
     #[must_use]
     pub(crate) fn fall_asleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
@@ -145,8 +146,8 @@ impl Mailbox {
         self.asleep.store(false, Ordering::SeqCst);
     }
 
-    /// The owner takes all letters, in the order of arrival, into `letters` (empty before) and learns
-    /// who waits for this.
+    /// The owner takes all letters, in the order of arrival, into `letters` (empty before) and
+    /// learns who waits for this.
     pub(crate) fn drain(&self, letters: &mut Vec<Letter>) -> ShardSet {
         debug_assert!(letters.is_empty());
         if !self.filled.load(Ordering::SeqCst) {
@@ -159,7 +160,8 @@ impl Mailbox {
         std::mem::take(&mut content.waiting)
     }
 
-    /// A thread that panicked with the lock held left a valid list behind: every update is one step.
+    /// A thread that panicked with the lock held left a valid list behind: every update is one
+    /// step.
     fn lock(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,5 @@
-//! Reading: one buffer a connection a turn, in the order of the queue, up to a budget. Also the accepted
-//! connection's first read. Must not know what the bytes mean.
+//! Reading: one buffer a connection a turn, in the order of the queue, up to a budget. Also the
+//! accepted connection's first read. Must not know what the bytes mean.
 
 use std::io;
 
@@ -9,8 +9,8 @@ use martlet_net::ReadOutcome;
 use crate::transports::Flags;
 use crate::turn::ShardLoop;
 
-/// Bytes read per turn, of all connections together. Bounds how long a turn takes and what it can put
-/// into other shards' mailboxes; those not served stay at the head of the queue.
+/// Bytes read per turn, of all connections together. Bounds how long a turn takes and what it can
+/// put into other shards' mailboxes; those not served stay at the head of the queue.
 const TURN_READ_BYTES_MAX: usize = 4 << 20;
 
 impl ShardLoop {
@@ -43,8 +43,9 @@ impl ShardLoop {
         let Some((stream, flags)) = self.transports.get(conn) else { return 0 };
         match stream.read(&mut self.buffer) {
             ReadOutcome::Bytes(count) => {
-                // A short read means that nothing is left, unless what follows is the peer's end. That is read
-                // in the next turn, so that a client which closes early still gets its answers.
+                // A short read means that nothing is left, unless what follows is the peer's end.
+                // That is read in the next turn, so that a client which closes early still gets its
+                // answers.
                 if count < self.buffer.len() && !flags.has(Flags::PEER_ENDED) {
                     flags.clear(Flags::READABLE);
                 } else {
@@ -70,7 +71,8 @@ impl ShardLoop {
         }
     }
 
-    /// The transport is gone: tells the shard, unless it has let go of it before, and closes our side.
+    /// The transport is gone: tells the shard, unless it has let go of it before, and closes our
+    /// side.
     pub(crate) fn transport_ended(&mut self, now: Now, conn: ConnId, end: TransportEnd) {
         let Some((stream, flags)) = self.transports.remove(conn) else { return };
         drop(stream);

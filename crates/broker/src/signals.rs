@@ -1,12 +1,13 @@
-//! What the operating system asks of the process: stop, or stop at once. Must not know how stopping is done.
+//! What the operating system asks of the process: stop, or stop at once. Must not know how stopping
+//! is done.
 
 use std::io;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator;
 
-/// The process's signals from now on. SIGHUP is ignored (there is no configuration to reload yet), SIGPIPE is
-/// by Rust's runtime.
+/// The process's signals from now on. SIGHUP is ignored (there is no configuration to reload yet),
+/// SIGPIPE is by Rust's runtime.
 #[derive(Debug)]
 pub struct Signals {
     signals: iterator::Signals,

@@ -1,9 +1,11 @@
-//! When a shard turns, and on which thread. Each shard has a thread of its own, which sleeps in the shard's poller.
-//! A thread that has a little mail for a shard whose thread sleeps turns that shard itself: the mail is in this
-//! core's cache, and waking the other thread would cost more than the work and take longer.
+//! When a shard turns, and on which thread. Each shard has a thread of its own, which sleeps in the
+//! shard's poller. A thread that has a little mail for a shard whose thread sleeps turns that shard
+//! itself: the mail is in this core's cache, and waking the other thread would cost more than the
+//! work and take longer.
 //!
-//! A shard is never turned by two threads at once (the lock), never while its own thread is awake (the claim), and its
-//! poller is looked at by its own thread only. So to the engine nothing is different.
+//! A shard is never turned by two threads at once (the lock), never while its own thread is awake
+//! (the claim), and its poller is looked at by its own thread only. So to the engine nothing is
+//! different.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,10 +20,12 @@ use crate::turn::{AfterTurn, ShardLoop};
 /// All shards of the broker; `None` once a shard has stopped.
 pub(crate) type Loops = Arc<[Mutex<Option<ShardLoop>>]>;
 
-/// Turns in a row that one thread gives another's shard before it wakes that one's thread after all.
+/// Turns in a row that one thread gives another's shard before it wakes that one's thread after
+/// all.
 const COVERED_TURNS_MAX: usize = 3;
 
-/// A covered turn with more writes than this took longer than waking: the receiver has many subscribers.
+/// A covered turn with more writes than this took longer than waking: the receiver has many
+/// subscribers.
 const COVERED_WRITES_MAX: usize = 16;
 
 /// After such a turn the shard is woken so many times before covering it is tried again.
@@ -77,7 +81,8 @@ impl ShardThread {
         usize::from(self.id.0)
     }
 
-    /// Waits for an event, a letter or what the last turn asked for; not at all while there is work.
+    /// Waits for an event, a letter or what the last turn asked for; not at all while there is
+    /// work.
     fn wait(&mut self, after: Option<&AfterTurn>) {
         let due_ms = after.map_or(Some(0), |turn| turn.due_ms);
         let mut timeout = due_ms.map(|due_ms| match due_ms {
@@ -115,8 +120,8 @@ impl ShardThread {
         }
     }
 
-    /// Turns a shard whose thread sleeps and that was claimed, and lets its thread sleep on if that is all. Returns to
-    /// how many connections it wrote.
+    /// Turns a shard whose thread sleeps and that was claimed, and lets its thread sleep on if that
+    /// is all. Returns to how many connections it wrote.
     fn cover(&self, index: usize) -> usize {
         let mailbox = &self.mailboxes[index];
         // Not free: its thread has just come back, or is about to sleep.

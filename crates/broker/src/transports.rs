@@ -1,5 +1,5 @@
-//! The sockets of one shard under dense numbers, eight bytes each. Grows in chunks, so that a million
-//! connections are never copied. Must not know the engine's side of a connection.
+//! The sockets of one shard under dense numbers, eight bytes each. Grows in chunks, so that a
+//! million connections are never copied. Must not know the engine's side of a connection.
 
 use martlet_engine::ConnId;
 use martlet_net::{Key, Stream};

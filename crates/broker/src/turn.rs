@@ -1,6 +1,7 @@
-//! One turn of one shard: read the clock once, give the shard everything that happened, carry out what
-//! it asks for. This file owns the order of a turn; `reads`, `accept` and `carry` own its steps, `thread` decides
-//! when there is one. Must not know MQTT: it feeds bytes in and carries bytes out.
+//! One turn of one shard: read the clock once, give the shard everything that happened, carry out
+//! what it asks for. This file owns the order of a turn; `reads`, `accept` and `carry` own its
+//! steps, `thread` decides when there is one. Must not know MQTT: it feeds bytes in and carries
+//! bytes out.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -41,7 +42,8 @@ pub(crate) struct ShardLoop {
     pub(crate) queue: VecDeque<ConnId>,
     /// Connections with bytes to write whose socket takes them again.
     pub(crate) rewrite: Vec<ConnId>,
-    /// Connections that came in this turn; those that stay are registered with the poller at its end.
+    /// Connections that came in this turn; those that stay are registered with the poller at its
+    /// end.
     pub(crate) fresh: Vec<ConnId>,
     pub(crate) door: Door,
     pub(crate) lingering: Lingering,
@@ -58,7 +60,8 @@ pub(crate) struct ShardLoop {
     /// Set by the order to stop: when to be gone at the latest.
     stop_at_ms: Option<u64>,
     letters: Vec<Letter>,
-    /// A transport ended while the turn was carried out: what the shard made of it waits for another turn.
+    /// A transport ended while the turn was carried out: what the shard made of it waits for
+    /// another turn.
     pub(crate) ended_late: bool,
 }
 
@@ -119,13 +122,15 @@ impl ShardLoop {
     pub(crate) fn own_turn(&mut self, poller: &Poller) -> AfterTurn {
         self.take_events(poller);
         let after = self.turn();
-        // Only now: until its thread looked at them, events may name connections that ended in covered turns.
+        // Only now: until its thread looked at them, events may name connections that ended in
+        // covered turns.
         self.transports.turn_ends();
         self.thread_due_ms = after.due_ms;
         after
     }
 
-    /// One turn on the thread of another shard that has mail for this one, while this one's thread sleeps.
+    /// One turn on the thread of another shard that has mail for this one, while this one's thread
+    /// sleeps.
     pub(crate) fn covered_turn(&mut self) -> AfterTurn {
         self.turn()
     }
@@ -246,7 +251,8 @@ impl ShardLoop {
         self.shard.step(now, input, &mut self.out);
     }
 
-    /// Marks the connections that the shard lets go of with this turn and those it does (not) want to read.
+    /// Marks the connections that the shard lets go of with this turn and those it does (not) want
+    /// to read.
     fn note_changes(&mut self) {
         let closed = self.out.close.iter().copied();
         let moved = self.out.moves.iter().map(|(conn, _, _)| *conn);

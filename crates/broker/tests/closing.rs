@@ -1,4 +1,5 @@
-//! How connections end: with their last words, without harm to others, and all of them when the broker stops.
+//! How connections end: with their last words, without harm to others, and all of them when the
+//! broker stops.
 
 mod raw;
 
@@ -78,8 +79,8 @@ fn the_last_words_arrive_although_the_client_goes_on_sending() {
     let (_broker, address, _) = broker(2, |_| ());
     for i in 0..20 {
         let mut client = Client::connect(address, &format!("chatty-{i}"), Version::V5);
-        // A packet type that does not exist, and a megabyte behind it: closing with that unread would reset
-        // the connection.
+        // A packet type that does not exist, and a megabyte behind it: closing with that unread
+        // would reset the connection.
         let mut bytes = vec![0x00, 0x00];
         bytes.resize(1 << 20, 0xC0);
         // The broker reads on for a while, but does not have to.
@@ -89,7 +90,8 @@ fn the_last_words_arrive_although_the_client_goes_on_sending() {
     }
 }
 
-/// [MQTT-3.14.4-2] [MQTT3-3.14.4-1] The broker closes when the client has said DISCONNECT and leaves that to the broker.
+/// [MQTT-3.14.4-2] [MQTT3-3.14.4-1] The broker closes when the client has said DISCONNECT and
+/// leaves that to the broker.
 #[test]
 fn a_disconnect_ends_the_connection() {
     let (_broker, address, logged) = broker(2, |_| ());
@@ -142,7 +144,8 @@ fn a_reset_is_noticed_and_logged() {
     }
 }
 
-/// [MQTT-3.1.4-3] The old connection is told, the new one goes on; both may have been accepted by any shard.
+/// [MQTT-3.1.4-3] The old connection is told, the new one goes on; both may have been accepted by
+/// any shard.
 #[test]
 fn a_client_that_connects_twice_keeps_the_new_connection() {
     for shards in [1, 2, 8] {
@@ -172,7 +175,8 @@ fn closed_connections_give_their_descriptors_back() {
         }
     }
     let end = Instant::now() + DEADLINE;
-    // Other tests of this process open and close descriptors too: it is enough that it comes down once.
+    // Other tests of this process open and close descriptors too: it is enough that it comes down
+    // once.
     while descriptors().unwrap() > before {
         assert!(Instant::now() < end, "descriptors leak");
         std::thread::yield_now();

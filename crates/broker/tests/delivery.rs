@@ -1,4 +1,5 @@
-//! Messages over real sockets, with 1, 2 and 8 shards: what the loop does must not depend on their number.
+//! Messages over real sockets, with 1, 2 and 8 shards: what the loop does must not depend on their
+//! number.
 
 mod raw;
 
@@ -123,8 +124,8 @@ fn a_connect_in_pieces_finds_its_home() {
     }
 }
 
-/// Each round trip crosses shards that sleep, are turned by another thread, or are just waking up: a letter that nobody
-/// takes would stop it, for there is no timer that could help.
+/// Each round trip crosses shards that sleep, are turned by another thread, or are just waking up:
+/// a letter that nobody takes would stop it, for there is no timer that could help.
 #[test]
 fn round_trips_between_sleeping_shards_never_stall() {
     for shards in [2, 8] {

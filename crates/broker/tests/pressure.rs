@@ -122,8 +122,8 @@ fn a_publisher_that_does_not_read_its_acknowledgements_is_not_read_either() {
 
 #[test]
 fn a_flood_across_shards_arrives_whole() {
-    // Far more than a mailbox takes: the publishers' shards have to wait for the subscribers', in both
-    // directions at the same time.
+    // Far more than a mailbox takes: the publishers' shards have to wait for the subscribers', in
+    // both directions at the same time.
     for mail_bytes_max in [1, 1 << 20] {
         let (_broker, address, _) = broker(2, |config| {
             config.mail_bytes_max = mail_bytes_max;

@@ -1,5 +1,5 @@
-//! The command line of `martlet`: which command, and the arguments of `serve`. Says what is wrong with an argument;
-//! must not know how a command does its work.
+//! The command line of `martlet`: which command, and the arguments of `serve`. Says what is wrong
+//! with an argument; must not know how a command does its work.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -30,15 +30,17 @@ pub(crate) enum Command {
 
 /// Run the broker.
 ///
-/// Without arguments it listens on this machine's loopback addresses only, port 1883, and lets every program on
-/// this machine connect. Sessions and retained messages are held in memory: they end with the broker.
+/// Without arguments it listens on this machine's loopback addresses only, port 1883, and lets
+/// every program on this machine connect. Sessions and retained messages are held in memory: they
+/// end with the broker.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
     /// Port to listen on (0 takes a free one)
     #[arg(short, long, value_name = "PORT", default_value_t = MQTT_PORT)]
     pub(crate) port: u16,
 
-    /// Address to listen on, with or without a port; can be given several times [default: 127.0.0.1 and ::1]
+    /// Address to listen on, with or without a port; can be given several times [default: 127.0.0.1
+    /// and ::1]
     #[arg(long, value_name = "ADDR", value_parser = bind_address)]
     pub(crate) bind: Vec<BindAddress>,
 

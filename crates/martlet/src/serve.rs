@@ -1,5 +1,5 @@
-//! `martlet serve`: from arguments to a running broker, the first-run screen, and the end by a signal.
-//! Must not know how the broker works.
+//! `martlet serve`: from arguments to a running broker, the first-run screen, and the end by a
+//! signal. Must not know how the broker works.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -57,7 +57,8 @@ pub(crate) fn run(arguments: &ServeArguments) -> ExitCode {
             let limit = descriptors.map_or_else(|error| error.to_string(), |n| n.to_string());
             let _ = writeln!(screen, "  {shards} shards, at most {limit} open files");
         }
-        // For people and for scripts that look for the port. Nobody may be reading: that is no reason not to serve.
+        // For people and for scripts that look for the port. Nobody may be reading: that is no
+        // reason not to serve.
         let mut stdout = std::io::stdout().lock();
         let _ = stdout.write_all(screen.as_bytes()).and_then(|()| stdout.flush());
     }
@@ -77,7 +78,8 @@ fn serve_until_signalled(broker: Broker, mut signals: Signals) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Where to listen. IPv6's loopback is left out where the machine has none, unless it was asked for by address.
+/// Where to listen. IPv6's loopback is left out where the machine has none, unless it was asked for
+/// by address.
 fn binds(arguments: &ServeArguments) -> Vec<Bind> {
     let chosen = match &arguments.bind[..] {
         [] => &[BindAddress::Localhost],
@@ -104,7 +106,8 @@ fn open_to_others(binds: &[Bind]) -> Option<SocketAddr> {
 fn refusal(address: SocketAddr) -> String {
     let ip = address.ip();
     format!(
-        "not listening on {address}: everybody who can reach this machine could connect without a password\n  \
+        "not listening on {address}: everybody who can reach this machine could connect without a \
+         password\n  \
          for programs on this machine only:   martlet serve\n  \
          to let everybody in all the same:    martlet serve --bind {ip} --allow-anonymous"
     )

@@ -285,7 +285,8 @@ fn without_descriptors_it_waits_and_goes_on() {
     let serve = Serve::spawn(command);
     let mut clients: Vec<_> =
         (0..60).map(|i| begin_connect(serve.address, &format!("c{i}"))).collect();
-    // The kernel has taken all sixty; the broker those it has descriptors for, and says why not more.
+    // The kernel has taken all sixty; the broker those it has descriptors for, and says why not
+    // more.
     expect_connack(&mut clients[0]);
     let line = serve.wait_for_line("cannot accept connections");
     assert!(line.contains("warning") && line.contains("ulimit -n"), "{line}");

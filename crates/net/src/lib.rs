@@ -1,9 +1,10 @@
-//! Sockets and the poller: listeners, non-blocking streams, readiness and a waker. Bytes only.
-//! This crate must not know MQTT, connections' meaning, time or threads. It is the only crate of the
+//! Sockets and the poller: listeners, non-blocking streams, readiness and a waker. Bytes only. This
+//! crate must not know MQTT, connections' meaning, time or threads. It is the only crate of the
 //! workspace that may hold `unsafe`; today it needs none.
 #![forbid(unsafe_code)]
 
-// A short read counts as "drained" (epoll(7), kqueue); on Windows only a read that would block re-arms the event.
+// A short read counts as "drained" (epoll(7), kqueue); on Windows only a read that would block
+// re-arms the event.
 #[cfg(not(unix))]
 compile_error!("martlet-net is written for epoll and kqueue: Linux, macOS and the BSDs");
 

@@ -1,5 +1,5 @@
-//! Listening sockets: how they are bound, and accepting in a way that tells "no more for now" from "no descriptors".
-//! Must not know what is done with an accepted stream.
+//! Listening sockets: how they are bound, and accepting in a way that tells "no more for now" from
+//! "no descriptors". Must not know what is done with an accepted stream.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +8,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::Stream;
 
-/// Connections the kernel keeps for us between two turns of the accepting loop (it may cap this: `somaxconn`).
+/// Connections the kernel keeps for us between two turns of the accepting loop (it may cap this:
+/// `somaxconn`).
 pub const BACKLOG: i32 = 4096;
 
 /// A socket that connections arrive on.
@@ -31,24 +32,25 @@ pub enum Accepted {
 }
 
 impl Listener {
-    /// Binds and listens. An IPv6 listener takes IPv6 connections only. Port 0 asks for a free port: see [`Listener::address`].
+    /// Binds and listens. An IPv6 listener takes IPv6 connections only. Port 0 asks for a free
+    /// port: see [`Listener::address`].
     ///
-    /// # Errors
-    /// `AddrInUse`, `AddrNotAvailable`, `PermissionDenied`, and others as the system says. A port that
-    /// another program listens on is an error, never shared.
+    /// # Errors `AddrInUse`, `AddrNotAvailable`, `PermissionDenied`, and others as the system says.
+    /// A port that another program listens on is an error, never shared.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let domain = Domain::for_address(address);
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
-        // After a restart the port may have connections in TIME_WAIT. Unlike SO_REUSEPORT this does not
-        // let two listeners share a port.
+        // After a restart the port may have connections in TIME_WAIT. Unlike SO_REUSEPORT this does
+        // not let two listeners share a port.
         socket.set_reuse_address(true)?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        // Linux hands this option on to accepted sockets, which spares a system call per connection.
+        // Linux hands this option on to accepted sockets, which spares a system call per
+        // connection.
         socket.set_tcp_nodelay(true)?;
         let inner = mio::net::TcpListener::from_std(socket.into());
         let address = inner.local_addr()?;
@@ -60,12 +62,14 @@ impl Listener {
         self.address
     }
 
-    /// Takes the next waiting connection, if there is one. Connections that died while they waited are skipped.
+    /// Takes the next waiting connection, if there is one. Connections that died while they waited
+    /// are skipped.
     pub fn accept(&self) -> Accepted {
         loop {
             match self.inner.accept() {
                 Ok((stream, peer)) => {
-                    // Failure means that the connection is gone already; the first read will say so.
+                    // Failure means that the connection is gone already; the first read will say
+                    // so.
                     if !cfg!(target_os = "linux") {
                         let _ = stream.set_nodelay(true);
                     }
@@ -75,14 +79,16 @@ impl Listener {
                     return Accepted::Blocked;
                 }
                 Err(error) if is_exhaustion(&error) => return Accepted::Exhausted(error),
-                // An error of that one connection (accept(2): ECONNABORTED, EPROTO, ...): it left the queue.
+                // An error of that one connection (accept(2): ECONNABORTED, EPROTO, ...): it left
+                // the queue.
                 Err(_) => {}
             }
         }
     }
 }
 
-/// Errors after which the connection is still waiting, and trying again at once would only fail again.
+/// Errors after which the connection is still waiting, and trying again at once would only fail
+/// again.
 fn is_exhaustion(error: &io::Error) -> bool {
     const LASTING: [i32; 7] = [
         libc::EMFILE,

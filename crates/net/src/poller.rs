@@ -96,7 +96,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Reports when the stream can be read. A stream that is readable already is reported by the next wait.
+    /// Reports when the stream can be read. A stream that is readable already is reported by the
+    /// next wait.
     ///
     /// # Errors
     /// What the operating system says (its limit of watched sockets, memory).
@@ -105,8 +106,8 @@ impl Registry {
         self.inner.register(&mut stream.inner, token, Interest::READABLE)
     }
 
-    /// From now on also reports when the stream takes bytes again. Needed once in a stream's life: writability
-    /// is an edge, and a stream whose writes never blocked has none.
+    /// From now on also reports when the stream takes bytes again. Needed once in a stream's life:
+    /// writability is an edge, and a stream whose writes never blocked has none.
     ///
     /// # Errors
     /// What the operating system says.
@@ -115,7 +116,8 @@ impl Registry {
         self.inner.reregister(&mut stream.inner, Token(key.0 as usize), interest)
     }
 
-    /// Forgets the stream, so that it can be registered with another poller. Not needed before it is dropped.
+    /// Forgets the stream, so that it can be registered with another poller. Not needed before it
+    /// is dropped.
     ///
     /// # Errors
     /// If it was not registered here.

@@ -1,5 +1,5 @@
-//! One non-blocking TCP connection: read into the caller's buffer, write the caller's slices, close.
-//! Owns no buffers. Must not know what the bytes mean.
+//! One non-blocking TCP connection: read into the caller's buffer, write the caller's slices,
+//! close. Owns no buffers. Must not know what the bytes mean.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};

@@ -1,4 +1,5 @@
-//! A blocking client over a plain socket, which does exactly what a test tells it to, and a broker for one test.
+//! A blocking client over a plain socket, which does exactly what a test tells it to, and a broker
+//! for one test.
 #![allow(dead_code)] // each test file uses its part
 
 use std::io::{self, Read, Write};
