@@ -61,8 +61,8 @@ impl fmt::Display for StartError {
             }
             Self::NotPermitted(address) => write!(
                 f,
-                "not permitted to listen on {address}: ports below 1024 need privileges, choose another \
-                 with -p"
+                "not permitted to listen on {address}: ports below 1024 need privileges, choose \
+                 another with -p"
             ),
             Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             Self::NoListener => {
