@@ -252,6 +252,25 @@ fn packets_right_behind_connect_are_taken() {
     });
 }
 
+#[test]
+fn a_connect_in_pieces_loses_nothing() {
+    on_every_size(|rig| {
+        rig.connect(&v5("s"));
+        rig.subscribe("s", "#", 0);
+        for i in 0..16 {
+            let name = format!("p{i}");
+            let hello = v5(&name).bytes();
+            let publish = msg("t", &name).bytes(Version::V5);
+            let (head, tail) = hello.split_at(hello.len() / 2);
+            call_with(rig, &name, Version::V5, head);
+            rig.send_bytes(&name, &[tail, &publish, &publish[..3]].concat());
+            rig.send_bytes(&name, &publish[3..]);
+            assert_eq!(rig.expect(&name).conn_ack().reason, ReasonCode::Success);
+            assert_eq!(rig.take_payloads("s"), [name.clone(), name]);
+        }
+    });
+}
+
 // [MQTT-3.1.2-28]
 #[test]
 fn response_information_is_given_on_request_only() {

@@ -197,6 +197,35 @@ fn suback_means_that_every_shard_knows() {
 }
 
 #[test]
+fn whoever_hears_of_a_suback_reaches_the_subscriber() {
+    on_every_size(|rig| {
+        let publishers: Vec<String> = (0..8).map(|i| format!("p{i}")).collect();
+        publishers.iter().for_each(|name| {
+            rig.connect(&v5(name));
+        });
+        for filter in ["exact/topic", "exact/+", "$share/g/exact/topic"] {
+            for i in 0..4 {
+                let name = format!("s{i}");
+                rig.connect(&v5(&name));
+                rig.give_subscribe(&name, &[(filter, options(1))], None);
+                // At the moment of the SUBACK, with whatever else is still on its way.
+                rig.settle_until_answered(&name);
+                for publisher in &publishers {
+                    rig.give_message(publisher, &msg("exact/topic", publisher).qos(1));
+                }
+                rig.settle();
+                assert_eq!(rig.expect(&name).sub_ack().codes, [1]);
+                let mut got = rig.take_payloads(&name);
+                got.sort();
+                assert_eq!(got, publishers, "{name} {filter}");
+                rig.cut(&name);
+            }
+        }
+        rig.ignore_the_rest();
+    });
+}
+
+#[test]
 fn a_publisher_sees_its_own_subscription_at_once() {
     on_every_size(|rig| {
         rig.connect(&v5("s"));

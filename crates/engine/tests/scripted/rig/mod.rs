@@ -23,9 +23,9 @@ pub(crate) use verbs::{options, packet_id};
 /// How the bytes of a client reach its shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Chunks {
-    /// As they were sent.
+    /// As they were sent; in each turn mail comes first.
     Whole,
-    /// One by one: no packet is ever whole when it comes.
+    /// One by one: no packet is ever whole when it comes. In each turn what clients sent comes first.
     Single,
 }
 

@@ -31,6 +31,19 @@ impl Rig {
         }
     }
 
+    /// Runs single turns, shard after shard, until a client has got something.
+    pub(crate) fn settle_until_answered(&mut self, name: &str) {
+        for n in (0..self.nodes.len()).cycle().take(1000) {
+            if self.client(name).inbox_len() > 0 {
+                return;
+            }
+            if self.has_work(n) {
+                self.turn(n);
+            }
+        }
+        panic!("{name} got nothing");
+    }
+
     fn has_work(&self, n: usize) -> bool {
         let node = &self.nodes[n];
         let is_due = node.shard.next_deadline_ms().is_some_and(|due| due <= self.now.mono_ms);
@@ -45,10 +58,17 @@ impl Rig {
     fn turn(&mut self, n: usize) {
         self.turns += 1;
         self.nodes[n].more = false;
-        for event in std::mem::take(&mut self.nodes[n].events) {
+        // Both orders happen: mail that comes while a turn runs waits for the next one.
+        let events = std::mem::take(&mut self.nodes[n].events);
+        if self.chunks == Chunks::Single {
+            self.read_clients(n);
+        }
+        for event in events {
             self.take_event(n, event);
         }
-        self.read_clients(n);
+        if self.chunks == Chunks::Whole {
+            self.read_clients(n);
+        }
         self.step(n, Input::TurnEnd);
         let mut out = std::mem::take(&mut self.nodes[n].out);
         self.carry_out(n, &mut out);
