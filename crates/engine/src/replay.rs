@@ -49,22 +49,22 @@ impl Replay {
 #[derive(Debug, Default)]
 pub(crate) struct Replays {
     list: VecDeque<Replay>,
-    next_id: u32,
 }
 
 impl Replays {
-    /// Starts a replay; an older one of the same filter is forgotten.
+    /// Starts a replay; an older one of the same filter is forgotten. The session has had no other
+    /// with this `id`: answers to a question of a forgotten one may still come.
     pub(crate) fn start(
         &mut self,
+        id: u32,
         filter: &str,
         options: u8,
         subscription_id: u32,
         shards: Vec<ShardId>,
     ) {
         self.cancel(filter);
-        self.next_id = self.next_id.wrapping_add(1);
         self.list.push_back(Replay {
-            id: self.next_id,
+            id,
             filter: filter.into(),
             options,
             subscription_id,

@@ -56,6 +56,8 @@ pub struct Shard {
     sys: SysDesk,
     /// Sessions with retained messages still to be told.
     replaying: Vec<SessionKey>,
+    /// Numbers the replays.
+    replays_started: u32,
     /// Connections that were in `Outputs::close`, with their serials: forgotten one turn later.
     doomed: Vec<(ConnId, u32)>,
     /// Connections to be named in `Outputs::close` at the end of this turn.
@@ -92,6 +94,7 @@ impl Shard {
             auth: AuthDesk::default(),
             sys: SysDesk::new(&config),
             replaying: Vec::new(),
+            replays_started: 0,
             doomed: Vec::new(),
             closing: Vec::new(),
             moving: Vec::new(),

@@ -36,8 +36,9 @@ impl Shard {
         };
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };
         let key = session.key;
+        self.replays_started = self.replays_started.wrapping_add(1);
         let replays = session.replays.get_or_insert_default();
-        replays.start(filter, options, subscription_id, shards);
+        replays.start(self.replays_started, filter, options, subscription_id, shards);
         if self.replay(key) != Pace::Done {
             self.watch_replays(key);
         }
