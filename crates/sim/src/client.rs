@@ -17,7 +17,7 @@ use crate::random::Random;
 use crate::wire::ClientRead;
 use crate::world::World;
 
-pub use topics::{PLAIN_TOPICS, all_topics};
+pub use topics::{GROUP_TOPICS, PLAIN_TOPICS, all_topics};
 
 /// Everything a client needs to act.
 #[derive(Debug)]
@@ -100,6 +100,8 @@ struct Incoming {
 struct Outgoing {
     id: u16,
     message: u32,
+    /// The wire of the first transmission.
+    wire: usize,
     /// PUBREC was read: PUBREL is due or sent.
     released: bool,
 }
@@ -270,6 +272,7 @@ impl Client {
             }
         };
         let Some(link) = ended else { return };
+        self.forget_early(&link);
         let step = stage.world.step;
         stage.world.trace.line(step, format_args!("{} reads the end of wire {wire}", self.id));
         stage.book.end_was_read(wire, &stage.world.wires[wire], link.said);

@@ -15,6 +15,7 @@ impl Client {
     /// Opens a connection; an old one is left to be taken over.
     pub fn connect(&mut self, stage: &mut Stage<'_>, clean: bool) {
         if let Some(old) = self.link.take() {
+            self.forget_early(&old);
             self.old_links.push(old);
         }
         let wire = stage.world.open(stage.random);
@@ -163,6 +164,14 @@ impl Client {
         }
     }
 
+    /// What was sent before the CONNACK of a connection that is over belongs to nobody: the broker may
+    /// come to it whenever it likes.
+    pub(super) fn forget_early(&mut self, link: &Link) {
+        if !link.open {
+            self.memory.outgoing.retain(|outgoing| outgoing.wire != link.wire);
+        }
+    }
+
     /// The client says goodbye.
     pub fn disconnect(&mut self, stage: &mut Stage<'_>, with_will: bool) {
         let is_v5 = self.profile.version.is_v5();
@@ -198,6 +207,7 @@ impl Client {
         // After a reset nothing can be read any more; after an end it can, for a while.
         let reads_on = end == ClientEnd::Fin && stage.random.chance(50);
         let Some(link) = self.link.take() else { return };
+        self.forget_early(&link);
         if reads_on {
             self.old_links.push(link);
         } else {

@@ -62,7 +62,12 @@ impl Client {
             _ => Some(self.free_id()),
         };
         if let Some(packet_id) = packet_id {
-            self.memory.outgoing.push(Outgoing { id: packet_id, message: id, released: false });
+            self.memory.outgoing.push(Outgoing {
+                id: packet_id,
+                message: id,
+                wire,
+                released: false,
+            });
         }
         let offset = self.transmit(stage, id, packet_id, false);
         if let Some(link) = self.link.as_mut().filter(|_| qos == Qos::AtMostOnce) {
@@ -132,7 +137,7 @@ impl Client {
         let wire = self.wire();
         for outgoing in self.memory.outgoing.clone() {
             // What was sent over this very connection needs no second time.
-            if Some(stage.book.messages[outgoing.message as usize].wire) == wire {
+            if Some(outgoing.wire) == wire {
                 continue;
             }
             if outgoing.released {

@@ -7,7 +7,7 @@ use crate::random::Random;
 pub const PLAIN_TOPICS: &[&str] = &["a/b", "a/c", "a/b/d", "b/b", "b//d", "a", "$x/b"];
 
 /// Topics of messages for share groups.
-pub(super) const GROUP_TOPICS: &[&str] = &["g/1", "g/2"];
+pub const GROUP_TOPICS: &[&str] = &["g/1", "g/2"];
 
 const FILTERS: &[&str] =
     &["a/b", "a/c", "b/b", "a", "a/#", "a/+", "+/b", "+/+/d", "b/+", "a/b/#", "b/#", "$x/+"];

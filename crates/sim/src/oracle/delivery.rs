@@ -8,6 +8,7 @@ use martlet_proto::{
 
 use super::session::Standing;
 use super::{Book, Kind, Message, NEVER, Step, payload_id};
+use crate::client::{GROUP_TOPICS, PLAIN_TOPICS};
 
 /// A message as a client got it.
 #[derive(Debug, Clone)]
@@ -78,7 +79,7 @@ impl Book {
     fn nameless_delivered(&mut self, session: usize, name: &str, publish: &Publish<'_>) {
         let record = &self.sessions[session];
         let standing = record.standing(name, record.drained, self.step);
-        let own = name.starts_with("a") || name.starts_with("b") || name.starts_with("g");
+        let own = PLAIN_TOPICS.contains(&name) || GROUP_TOPICS.contains(&name);
         // [MQTT-3.3.2-3] [MQTT-4.7.2-1] [MQTT3-4.7.2-1]
         if standing.possible.is_empty() || own && !publish.payload.is_empty() {
             let text = format!(
