@@ -131,7 +131,11 @@ fn acknowledgements_come_in_the_order_of_what_they_acknowledge() {
 // [MQTT-4.6.0-5]
 #[test]
 fn what_is_queued_is_not_overtaken() {
-    let tune = |config: &mut martlet_engine::ShardConfig| config.limits.outbox_pause_bytes = 300;
+    let tune = |config: &mut martlet_engine::ShardConfig| {
+        config.limits.outbox_pause_bytes = 300;
+        // Between the two marks there is room, but the queue comes first.
+        config.limits.outbox_low_bytes = 100;
+    };
     on_every_size_with(tune, |rig| {
         rig.connect(&v5("p"));
         rig.connect(&v5("s"));

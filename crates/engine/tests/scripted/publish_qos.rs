@@ -268,6 +268,11 @@ fn a_message_nobody_wants_is_told_so() {
         rig.subscribe("s", "t", 0);
         assert_eq!(rig.publish_message("p", &msg("t", "3").qos(1)), ReasonCode::Success);
         rig.expect_publish("s");
+        rig.unsubscribe("s", &["t"]);
+        assert_eq!(rig.publish_message("p", &msg("t", "4").qos(1)), code);
+        rig.subscribe("s", "$share/g/t", 0);
+        assert_eq!(rig.publish_message("p", &msg("t", "5").qos(1)), ReasonCode::Success);
+        rig.expect_publish("s");
     });
 }
 
