@@ -21,11 +21,25 @@ pub(crate) enum Timer {
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     heap: BinaryHeap<Reverse<(u64, Timer)>>,
+    /// Live entries found by the last sweep.
+    live: usize,
 }
 
 impl Timers {
     pub(crate) fn set(&mut self, at_ms: u64, timer: Timer) {
         self.heap.push(Reverse((at_ms, timer)));
+    }
+
+    /// Whether entries that mean nothing any more may be the most: clients that come and go must not
+    /// fill the memory with what they leave behind.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.heap.len() > 2 * self.live + 1024
+    }
+
+    /// Forgets the entries that mean nothing any more.
+    pub(crate) fn sweep(&mut self, mut is_live: impl FnMut(u64, Timer) -> bool) {
+        self.heap.retain(|Reverse((at_ms, timer))| is_live(*at_ms, *timer));
+        self.live = self.heap.len();
     }
 
     pub(crate) fn next_ms(&self) -> Option<u64> {

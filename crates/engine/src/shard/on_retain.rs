@@ -37,13 +37,25 @@ impl Retained {
             self.remove(topic);
             return;
         }
-        if message.expires_at_ms != NEVER {
-            self.expiries.push(Reverse((message.expires_at_ms, topic.into())));
-        }
         self.bytes += message.bytes();
         if let Some(old) = self.store.insert(topic, Arc::clone(message)) {
             self.bytes -= old.bytes();
         }
+        if message.expires_at_ms != NEVER {
+            self.expiries.push(Reverse((message.expires_at_ms, topic.into())));
+            self.sweep_expiries();
+        }
+    }
+
+    /// Forgets the expiries of messages that were replaced, when they are the most: a topic that is
+    /// published again and again must not fill the memory.
+    fn sweep_expiries(&mut self) {
+        if self.expiries.len() <= expiries_max(self.store.len()) {
+            return;
+        }
+        let mortal = self.store.iter().filter(|(_, message)| message.expires_at_ms != NEVER);
+        let entry = mortal.map(|(topic, message)| Reverse((message.expires_at_ms, topic.into())));
+        self.expiries = entry.collect();
     }
 
     fn remove(&mut self, topic: &str) {
@@ -88,7 +100,15 @@ impl Retained {
     pub(super) fn check_invariants(&self) {
         let bytes: usize = self.store.iter().map(|(_, message)| message.bytes()).sum();
         assert_eq!(bytes, self.bytes, "retained bytes are counted");
+        // Messages may have been removed since the last sweep.
+        let mortal = self.store.iter().filter(|(_, message)| message.expires_at_ms != NEVER);
+        assert!(self.expiries.len() >= mortal.count(), "every expiry is watched");
     }
+}
+
+/// Expiries from which on those of replaced messages are forgotten.
+fn expiries_max(messages: usize) -> usize {
+    2 * messages + 1024
 }
 
 impl Shard {

@@ -5,6 +5,7 @@ use martlet_proto::ReasonCode;
 use super::Shard;
 use crate::ids::{ConnId, SessionKey};
 use crate::log::Cause;
+use crate::peers::Peers;
 use crate::timers::Timer;
 
 impl Shard {
@@ -19,6 +20,25 @@ impl Shard {
                 Timer::WillDelay(key) => self.on_will_delay(key, now_ms),
             }
         }
+        if self.peers.timers.is_crowded() {
+            self.sweep_timers();
+        }
+    }
+
+    #[cold]
+    fn sweep_timers(&mut self) {
+        let Peers { timers, conns, sessions, .. } = &mut self.peers;
+        timers.sweep(|at_ms, timer| match timer {
+            Timer::KeepAlive { conn, serial } => {
+                conns.get(conn).is_some_and(|c| c.serial == serial && c.session.is_some())
+            }
+            Timer::SessionExpiry(key) => {
+                sessions.by_key(key).is_some_and(|s| s.conn.is_none() && s.expires_at_ms == at_ms)
+            }
+            Timer::WillDelay(key) => {
+                sessions.by_key(key).is_some_and(|s| s.conn.is_none() && s.will_at_ms == at_ms)
+            }
+        });
     }
 
     fn run_connect_deadlines(&mut self, now_ms: u64) {

@@ -169,3 +169,21 @@ fn an_interval_of_nothing_is_over_at_once() {
         rig.nothing("s");
     });
 }
+
+#[test]
+fn a_topic_that_is_replaced_for_ever_leaves_nothing_behind() {
+    on_every_size(|rig| {
+        rig.connect(&v5("p"));
+        for i in 0..3000 {
+            let message = msg(&format!("r/{}", i % 3), &i.to_string()).retain();
+            rig.give_message("p", &message.expiry_s(10_000 - i / 3));
+        }
+        rig.settle();
+        assert_eq!(rig.stats().retained, 3);
+        // What is left is still watched: these have 9001 seconds.
+        rig.advance_s(9_000);
+        assert_eq!(rig.stats().retained, 3);
+        rig.advance_s(1);
+        assert_eq!(rig.stats().retained, 0);
+    });
+}

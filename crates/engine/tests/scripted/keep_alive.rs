@@ -121,3 +121,25 @@ fn who_is_not_read_is_not_called_silent() {
         rig.ignore_the_rest();
     });
 }
+
+#[test]
+fn who_stays_is_watched_however_many_come_and_go() {
+    on_every_size(|rig| {
+        rig.connect(&v5("stays").keep_alive_s(3000).expiry_s(10_000));
+        rig.connect(&v5("away").expiry_s(5000));
+        rig.cut("away");
+        for _ in 0..900 {
+            rig.connect(&v5("guest").keep_alive_s(u16::MAX).expiry_s(60_000).clean(false));
+            rig.cut("guest");
+        }
+        assert_eq!(rig.stats().sessions, 3);
+        rig.advance_ms(4_499_999);
+        rig.nothing("stays");
+        rig.advance_ms(1);
+        rig.thrown_out("stays", ReasonCode::KeepAliveTimeout);
+        rig.advance_ms(500_000);
+        assert_eq!(rig.stats().sessions, 2);
+        rig.advance_s(55_000);
+        assert_eq!(rig.stats().sessions, 0);
+    });
+}
