@@ -76,6 +76,14 @@ impl Replays {
         });
     }
 
+    /// The subscription was replaced by one that does not start a replay of its own.
+    pub(crate) fn change(&mut self, filter: &str, options: u8, subscription_id: u32) {
+        for replay in self.list.iter_mut().filter(|replay| &*replay.filter == filter) {
+            replay.options = options;
+            replay.subscription_id = subscription_id;
+        }
+    }
+
     /// The subscription is gone or replaced.
     pub(crate) fn cancel(&mut self, filter: &str) {
         self.list.retain(|replay| &*replay.filter != filter);

@@ -22,15 +22,8 @@ pub(super) struct PendingSubscribe {
     codes: Vec<u8>,
     /// How many openings are still to come.
     waits: u32,
-    replays: Vec<ReplayStart>,
-}
-
-/// A subscription that wants to be told what is retained.
-#[derive(Debug)]
-struct ReplayStart {
-    filter: Box<str>,
-    options: u8,
-    subscription_id: u32,
+    /// Filters that want to be told what is retained.
+    replays: Vec<Box<str>>,
 }
 
 /// The pending ones, by token.
@@ -119,8 +112,12 @@ impl Shard {
             RetainHandling::DoNotSend => false,
         };
         if wants_retained {
-            let options = options.to_bits();
-            pending.replays.push(ReplayStart { filter: filter.into(), options, subscription_id });
+            pending.replays.push(filter.into());
+        } else if let Some(session) = self.peers.sessions.get_mut(slot)
+            && let Some(replays) = &mut session.replays
+        {
+            // What the replaced subscription has still to be told goes by the new terms.
+            replays.change(filter, options.to_bits(), subscription_id);
         }
     }
 
@@ -208,17 +205,13 @@ impl Shard {
             self.send_sub_ack(conn, packet_id, &codes);
         }
         let Some(slot) = self.peers.slot_of(session) else { return };
-        for ReplayStart { filter, options, subscription_id } in replays {
-            // It may have been unsubscribed from while the SUBACK waited [MQTT-3.10.4-2].
-            if self.is_subscribed(slot, &filter) {
+        for filter in replays {
+            // It may have been unsubscribed from while the SUBACK waited [MQTT-3.10.4-2], or replaced.
+            let known = self.router.subscriptions.find(&filter);
+            let known = known.and_then(|known| self.router.subscriptions.get(known, slot));
+            if let Some(Subscriber { options, subscription_id, .. }) = known.copied() {
                 self.start_replay(slot, &filter, options, subscription_id);
             }
         }
-    }
-
-    fn is_subscribed(&self, slot: u32, filter: &str) -> bool {
-        let filter = self.router.subscriptions.find(filter);
-        let session = self.peers.sessions.get(slot);
-        filter.zip(session).is_some_and(|(filter, s)| s.subscriptions.contains(&filter))
     }
 }
