@@ -62,6 +62,8 @@ pub struct Wire {
     pub sent: u64,
     /// How many of them the server has read.
     pub read: u64,
+    /// When it was paused last.
+    pub paused_ms: u64,
     /// When the server last read the end of a packet.
     pub heard_ms: u64,
     /// Ends of the packets that the server has not read.
@@ -84,6 +86,7 @@ impl Wire {
             blocked: false,
             sent: 0,
             read: 0,
+            paused_ms: 0,
             heard_ms: 0,
             boundaries: VecDeque::new(),
         }

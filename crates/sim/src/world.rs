@@ -239,6 +239,7 @@ impl World {
         for (conn, paused) in pauses.into_iter().chain(resumes) {
             if let Some(wire) = self.hosts[shard].wire(conn) {
                 self.wires[wire].paused = paused;
+                self.wires[wire].paused_ms = self.now.mono_ms;
             }
         }
     }

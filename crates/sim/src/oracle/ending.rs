@@ -91,7 +91,8 @@ impl Book {
         let Some(record) = self.wires.get(&number) else { return };
         let (Some(connected_ms), None) = (record.connected_ms, record.ended) else { return };
         let limit_ms = u64::from(record.keep_alive_s) * 1500;
-        let heard_ms = wire.heard_ms.max(connected_ms);
+        // What was not read could not be heard.
+        let heard_ms = wire.heard_ms.max(connected_ms).max(wire.paused_ms);
         // [MQTT-3.1.2-22] [MQTT3-3.1.2-24]
         if limit_ms > 0 && !wire.paused && self.now_ms > heard_ms + limit_ms {
             let id = &self.clients[record.client].id;

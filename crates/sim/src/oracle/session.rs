@@ -72,6 +72,8 @@ pub struct WireRecord {
     pub connected: Step,
     /// The keep alive in force.
     pub keep_alive_s: u16,
+    /// When the end of the transport was told to the broker.
+    pub transport_ended: Step,
     /// Why it ended, once it has.
     pub ended: Option<Cause>,
     /// Another connection of the client was opened since.
@@ -194,6 +196,7 @@ impl Book {
                 connected_ms: None,
                 connected: NEVER,
                 keep_alive_s,
+                transport_ended: NEVER,
                 ended: None,
                 contested,
                 early: Vec::new(),

@@ -28,14 +28,12 @@ pub(super) struct Will {
     message: u32,
     delay_s: u32,
     fate: Fate,
-    /// When the end of the transport was told to the broker.
-    ended: Step,
 }
 
 impl Will {
     /// The will of a connection that was let in.
     pub(super) fn new(client: usize, wire: usize, message: u32, delay_s: u32) -> Self {
-        Self { client, wire, message, delay_s, fate: Fate::Armed, ended: NEVER }
+        Self { client, wire, message, delay_s, fate: Fate::Armed }
     }
 }
 
@@ -46,8 +44,8 @@ impl Book {
 
     /// The end of a transport was told to the broker.
     pub fn transport_ended(&mut self, wire: usize, step: Step) {
-        for will in self.wills.iter_mut().filter(|will| will.wire == wire) {
-            will.ended = will.ended.min(step);
+        if let Some(record) = self.wires.get_mut(&wire) {
+            record.transport_ended = record.transport_ended.min(step);
         }
     }
 
@@ -58,6 +56,7 @@ impl Book {
         else {
             return;
         };
+        let ended = self.wires.get(&wire).map_or(NEVER, |record| record.transport_ended);
         let will = &mut self.wills[i];
         // [MQTT-3.1.2-8] [MQTT-3.1.2-10] [MQTT-3.14.4-3] [MQTT3-3.1.2-8] [MQTT3-3.1.2-10]
         // [MQTT3-3.14.4-3]
@@ -68,7 +67,7 @@ impl Book {
         let due_ms = session_ends_ms.min(now_ms + u64::from(will.delay_s) * 1000);
         let message = &mut self.messages[will.message as usize];
         // The transport may have ended a little before the broker logs it.
-        message.sent = step.min(will.ended);
+        message.sent = step.min(ended);
         message.last_sent = step;
         message.sent_ms = now_ms;
         will.fate = Fate::Due(due_ms);
@@ -126,7 +125,7 @@ impl Book {
             return self.fail("wills", text);
         };
         let allowed = match will.fate {
-            Fate::Armed => will.ended != NEVER,
+            Fate::Armed => self.wires.get(&will.wire).is_some_and(|w| w.transport_ended != NEVER),
             Fate::Discarded => false,
             Fate::Due(due_ms) => due_ms <= self.now_ms,
             Fate::Published | Fate::Either => true,
