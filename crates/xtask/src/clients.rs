@@ -62,7 +62,7 @@ pub(crate) fn check_conformance(project: &Project) -> Result {
     Ok(())
 }
 
-/// Mosquitto's clients, paho-mqtt and mqtt.js.
+/// Mosquitto's clients, paho-mqtt, mqtt.js and rumqttc.
 pub(crate) fn check(project: &Project) -> Result {
     tools::need("mosquitto_pub", &["mosquitto-clients"])?;
     let python = tools::python(project, "tests/clients/requirements.txt")?;
@@ -70,6 +70,7 @@ pub(crate) fn check(project: &Project) -> Result {
     let (mut broker, port) = serve(project, None)?;
     shell(python)
         .args(["tests/clients/run.py", "--port", &port.to_string()])
+        .env("CARGO_TARGET_DIR", project.target.join("clients"))
         .within(&project.root)
         .run_at_most(LIMIT)?;
     broker.still_runs()

@@ -43,7 +43,7 @@ const COMMANDS: &[(&str, &str, Command)] = &[
         "[--secs N] [--rounds N] [--scenarios a,b] [--only a,b] [--shards N] [--no-write]",
         bench::command,
     ),
-    ("sim", "[--seeds N] [--seed S]  the simulator", sim::command),
+    ("sim", "[--seeds N] [--seed S] [--trace]  the simulator", sim::command),
     ("fuzz", "[--secs N] [--target NAME] [--merge]  the fuzz targets", fuzz::command),
     ("no-std", "martlet-proto without std and without alloc", no_std::command),
     ("conformance", "black-box cases against the release build", clients::conformance),

@@ -14,17 +14,22 @@ const SEEDS: u64 = 256;
 /// What they may take in the ordinary test run.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// `cargo xtask sim [--seeds N] [--seed S]`: N seeds, or the one seed S.
+/// `cargo xtask sim [--seeds N] [--seed S] [--trace]`: N seeds from 0 or S on, or the one seed S,
+/// with all that happens in it.
 pub(crate) fn command(project: &Project, mut args: Args) -> Result {
     let seeds = args.value("--seeds")?;
     let seed: Option<u64> = args.value("--seed")?;
+    let trace = args.flag("--trace");
     args.end()?;
     let program = build(project)?;
     let (count, start) = match (seeds, seed) {
         (None, Some(seed)) => (1, seed),
         (count, start) => (count.unwrap_or(SEEDS), start.unwrap_or(0)),
     };
-    shell(program).args(["--seeds", &count.to_string(), "--start", &start.to_string()]).run()
+    shell(program)
+        .args(["--seeds", &count.to_string(), "--start", &start.to_string()])
+        .args(trace.then_some("--trace"))
+        .run()
 }
 
 /// The simulator's part of the test run.

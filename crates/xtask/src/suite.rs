@@ -65,7 +65,8 @@ fn run(project: &Project, steps: &[Step]) -> Result {
 
 fn fmt(project: &Project) -> Result {
     project.cargo().args(["fmt", "--all", "--check"]).run()?;
-    for manifest in ["fuzz/Cargo.toml", "crates/xtask/no-std/Cargo.toml"] {
+    for folder in ["fuzz", "crates/xtask/no-std", "tests/clients/rumqttc"] {
+        let manifest = &format!("{folder}/Cargo.toml");
         project.cargo().args(["fmt", "--check", "--manifest-path", manifest]).run()?;
     }
     Ok(())

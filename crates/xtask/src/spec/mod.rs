@@ -122,8 +122,14 @@ fn verdict(project: &Project, rows: &[Row<'_>]) -> Result {
             minimum.get(list.name()).unwrap_or(&0)
         );
     }
-    let fallen = fallen(counts(rows), &minimum);
-    if fallen.is_empty() { Ok(()) } else { Err(fallen.join("\n")) }
+    let mut wrong = fallen(counts(rows), &minimum);
+    wrong.extend(open(rows).map(|row| format!("{} is open", row.statement.tag)));
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+}
+
+/// Statements that are neither covered nor excused.
+fn open<'a>(rows: &'a [Row<'a>]) -> impl Iterator<Item = &'a Row<'a>> {
+    rows.iter().filter(|row| !row.is_covered() && row.excuse.is_none())
 }
 
 /// The lists that cover less than they did.
@@ -141,7 +147,7 @@ fn fallen(counts: [(List, usize); 2], minimum: &BTreeMap<String, usize>) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::lists::{Excuses, List, Statement};
-    use super::{Places, counts, fallen, rows};
+    use super::{Places, counts, fallen, open, rows};
     use std::collections::BTreeMap;
 
     fn statement(list: List, tag: &str) -> (List, Statement) {
@@ -178,6 +184,8 @@ mod tests {
         let minimum = BTreeMap::from([("mqtt5".to_owned(), 1), ("mqtt311".to_owned(), 1)]);
         let counts = counts(&rows);
         assert_eq!(counts.map(|(_, covered)| covered), [1, 0]);
+        let open: Vec<&str> = open(&rows).map(|row| row.statement.tag.as_str()).collect();
+        assert_eq!(open, ["MQTT-1.1.1-2", "MQTT3-1.1.1-1"]);
         assert_eq!(fallen(counts, &minimum), ["mqtt311: 0 covered, but it was 1"]);
     }
 }

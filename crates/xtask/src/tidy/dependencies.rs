@@ -20,7 +20,8 @@ const BANS: &[&str] = &[
     "std::collections::HashSet",
 ];
 /// Manifests whose dependencies are listed.
-pub(super) const MANIFESTS: &[&str] = &["Cargo.toml", "fuzz/Cargo.toml"];
+pub(super) const MANIFESTS: &[&str] =
+    &["Cargo.toml", "fuzz/Cargo.toml", "tests/clients/rumqttc/Cargo.toml"];
 
 /// Every ban stands in every pure crate's clippy.toml, with a reason.
 pub(super) fn check_bans(project: &Project) -> Result<Findings> {
