@@ -1,7 +1,7 @@
 //! Retained messages: stored, replaced, removed, told to new subscriptions.
 
 use martlet_engine::{Drop, ShardConfig};
-use martlet_proto::{PacketType, RetainHandling, SubscriptionOptions};
+use martlet_proto::{Packet, PacketType, RetainHandling, SubscriptionOptions};
 
 use crate::rig::{Message, Rig, msg, on_every_size, on_every_size_with, options, v5, v31, v311};
 
@@ -298,4 +298,50 @@ fn suback_comes_before_what_is_retained() {
         assert_eq!(rig.expect("s").packet().packet_type(), PacketType::SubAck);
         assert!(rig.expect_publish("s").retain);
     });
+}
+
+// [MQTT-3.3.2-3] [MQTT3-3.3.2-3]
+#[test]
+fn a_late_answer_belongs_to_its_own_subscription() {
+    on_every_size(|rig| {
+        rig.connect(&v5("p"));
+        for i in 0..20 {
+            retain(rig, &format!("a/{i}"), "a", 0);
+            retain(rig, &format!("b/{i}"), "b", 0);
+        }
+        // With other subscribers everywhere, a SUBACK waits for nobody.
+        for i in 0..20 {
+            let name = format!("o{i}");
+            rig.connect(&v5(&name));
+            rig.subscribe_with(&name, &[("a/+", quiet()), ("b/+", quiet())], None);
+        }
+        rig.connect(&v5("s"));
+        for turns in 0..4 {
+            rig.give_subscribe("s", &[("a/+", options(0))], None);
+            rig.give_unsubscribe("s", &["a/+"]);
+            for _ in 0..=turns {
+                rig.turn_each();
+            }
+            rig.give_subscribe("s", &[("b/+", options(0))], None);
+            rig.settle();
+            // Whatever is told of a/+ comes before its UNSUBACK, and all of b/+ is told.
+            let mut is_over = false;
+            let mut told = 0;
+            while rig.client("s").inbox_len() > 0 {
+                let got = rig.expect("s");
+                match got.packet() {
+                    Packet::Publish(publish) if publish.topic.starts_with("b/") => told += 1,
+                    Packet::Publish(_) => assert!(!is_over, "{got:?} after {turns} turns"),
+                    Packet::UnsubAck(_) => is_over = true,
+                    _ => {}
+                }
+            }
+            assert_eq!(told, 20, "after {turns} turns");
+            rig.unsubscribe("s", &["b/+"]);
+        }
+    });
+}
+
+fn quiet() -> SubscriptionOptions {
+    SubscriptionOptions { retain_handling: RetainHandling::DoNotSend, ..options(0) }
 }

@@ -23,10 +23,18 @@ pub(crate) use verbs::{options, packet_id};
 /// How the bytes of a client reach its shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Chunks {
-    /// As they were sent; in each turn mail comes first.
+    /// As they were sent.
     Whole,
-    /// One by one: no packet is ever whole when it comes. In each turn what clients sent comes first.
+    /// One by one: no packet is ever whole when it comes.
     Single,
+}
+
+/// What a shard takes first in a turn. Both happen: mail that comes while a turn runs waits for the
+/// next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    Mail,
+    Clients,
 }
 
 /// Something that waits for a shard's next turn.
@@ -61,6 +69,7 @@ pub(crate) struct Rig {
     now: Now,
     clients: BTreeMap<String, Client>,
     chunks: Chunks,
+    first: First,
     turns: u64,
     /// Connections are accepted by the shards in turn.
     accepted: usize,
@@ -82,8 +91,12 @@ pub(crate) fn on_every_size(script: impl Fn(&mut Rig)) {
 /// The same with limits of its own.
 pub(crate) fn on_every_size_with(tune: impl Fn(&mut ShardConfig), script: impl Fn(&mut Rig)) {
     for shards in [1, 2, 8] {
-        for chunks in [Chunks::Whole, Chunks::Single] {
-            let mut rig = Rig::new(shards, chunks, &tune);
+        for (chunks, first) in [
+            (Chunks::Whole, First::Mail),
+            (Chunks::Whole, First::Clients),
+            (Chunks::Single, First::Clients),
+        ] {
+            let mut rig = Rig::new(shards, chunks, first, &tune);
             script(&mut rig);
             rig.finish();
         }
@@ -96,7 +109,7 @@ pub(crate) fn ask_port(config: &mut ShardConfig) {
 }
 
 impl Rig {
-    fn new(shards: u16, chunks: Chunks, tune: &impl Fn(&mut ShardConfig)) -> Self {
+    fn new(shards: u16, chunks: Chunks, first: First, tune: &impl Fn(&mut ShardConfig)) -> Self {
         let node = |shard| {
             let mut config = ShardConfig::new(ShardId(shard), shards, 42);
             config.sys_interval_ms = 0;
@@ -116,6 +129,7 @@ impl Rig {
             now: Now { mono_ms: 5_000, wall_ms: 1_700_000_000_000 },
             clients: BTreeMap::new(),
             chunks,
+            first,
             turns: 0,
             accepted: 0,
             sent: 0,
@@ -221,7 +235,8 @@ impl Drop for Rig {
     #[allow(clippy::print_stderr)] // which of the runs has failed
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("with {} shards, packets {:?}", self.nodes.len(), self.chunks);
+            let Self { nodes, chunks, first, .. } = self;
+            eprintln!("with {} shards, packets {chunks:?}, first {first:?}", nodes.len());
         }
     }
 }

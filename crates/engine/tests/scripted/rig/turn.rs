@@ -4,7 +4,7 @@ use std::io::IoSlice;
 
 use martlet_engine::{ConnId, Input, Outputs, TransportEnd};
 
-use super::{Chunks, Event, Rig};
+use super::{Chunks, Event, First, Rig};
 
 /// Turns after which a script that still is not quiet will never be.
 const TURNS_MAX: u64 = 200_000;
@@ -44,6 +44,15 @@ impl Rig {
         panic!("{name} got nothing");
     }
 
+    /// One turn for each shard that has anything to do.
+    pub(crate) fn turn_each(&mut self) {
+        for n in 0..self.nodes.len() {
+            if self.has_work(n) {
+                self.turn(n);
+            }
+        }
+    }
+
     fn has_work(&self, n: usize) -> bool {
         let node = &self.nodes[n];
         let is_due = node.shard.next_deadline_ms().is_some_and(|due| due <= self.now.mono_ms);
@@ -58,15 +67,14 @@ impl Rig {
     fn turn(&mut self, n: usize) {
         self.turns += 1;
         self.nodes[n].more = false;
-        // Both orders happen: mail that comes while a turn runs waits for the next one.
         let events = std::mem::take(&mut self.nodes[n].events);
-        if self.chunks == Chunks::Single {
+        if self.first == First::Clients {
             self.read_clients(n);
         }
         for event in events {
             self.take_event(n, event);
         }
-        if self.chunks == Chunks::Whole {
+        if self.first == First::Mail {
             self.read_clients(n);
         }
         self.step(n, Input::TurnEnd);
