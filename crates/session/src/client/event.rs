@@ -55,7 +55,8 @@ pub enum Event<'a> {
     Published {
         /// What `publish` returned.
         token: Token,
-        /// Of the PUBACK, of the PUBREC, or of the PUBCOMP when only that one has an error.
+        /// Of the PUBACK, of the PUBREC, or of the PUBCOMP when only that one has an error. That
+        /// the server has forgotten the identifier of a resumed exchange is none.
         reason: ReasonCode,
         /// Of the packet that ended it.
         properties: ReasonProperties<'a>,

@@ -137,6 +137,7 @@ impl ClientConnection {
             .collect();
         self.resend =
             unacknowledged.iter().filter(|(_, is_pubrel)| !is_pubrel).map(|(id, _)| *id).collect();
+        session.releases.iter_mut().for_each(|release| release.is_resumed = true);
         for (id, is_pubrel) in unacknowledged {
             if is_pubrel {
                 // not delayed by the quota [MQTT-3.3.4-8]
@@ -251,7 +252,8 @@ impl ClientConnection {
                 if let Some(message) = first {
                     self.not_to_resend(id);
                     let token = message.token;
-                    session.releases.push_back(Release { id, token, reason: pubrec.reason });
+                    let reason = pubrec.reason;
+                    session.releases.push_back(Release { id, token, reason, is_resumed: false });
                 }
                 self.put_pubrel(id, ReasonCode::Success, out);
             }
@@ -288,7 +290,12 @@ impl ClientConnection {
             };
         }
         if let Some(release) = session.take_release(id) {
-            let reason = if pubcomp.reason.is_error() { pubcomp.reason } else { release.reason };
+            // After a resumption an unknown identifier is no error: the PUBCOMP before got lost.
+            // (Section 3.7.2.1.)
+            let got_lost =
+                release.is_resumed && pubcomp.reason == ReasonCode::PacketIdentifierNotFound;
+            let is_error = pubcomp.reason.is_error() && !got_lost;
+            let reason = if is_error { pubcomp.reason } else { release.reason };
             on_event(Event::Published {
                 token: release.token,
                 reason,

@@ -93,6 +93,8 @@ pub(super) struct Release {
     pub(super) token: Token,
     /// Of the PUBREC.
     pub(super) reason: ReasonCode,
+    /// PUBREL was sent on an earlier connection, too: the server may be done with it.
+    pub(super) is_resumed: bool,
 }
 
 /// What survives the network connection: the flows in both directions, and the commands that wait.

@@ -1,7 +1,9 @@
 //! What a new connection does for a session that goes on.
 
 use crate::scripted::*;
-use martlet_proto::{ConnAckProperties, ConnectProperties, Packet, SubAck, Version};
+use martlet_proto::{
+    Ack, ConnAckProperties, ConnectProperties, Packet, ReasonCode, SubAck, Version,
+};
 use martlet_session::client::ConnectionOptions;
 
 const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];
@@ -68,6 +70,27 @@ fn a_qos_2_message_that_was_confirmed_before_is_not_delivered_again() {
         client.server_ack(Packet::PubRel, 7);
         assert_eq!(client.sent(), ["PUBCOMP #7"]);
     }
+}
+
+// [MQTT-4.3.3-4] [MQTT-4.3.3-6]
+#[test]
+fn a_resumed_exchange_that_the_server_has_finished_went_well() {
+    let mut client = Scripted::persistent(Version::V5);
+    client.publish("t", "x", Q2).unwrap();
+    client.server_ack(Packet::PubRec, 1);
+    // The PUBCOMP to this PUBREL is lost.
+    let mut client = client.reconnected();
+    client.events();
+    assert_eq!(client.sent(), ["PUBREL #1"]);
+    let pubcomp = Ack::new(id(1), ReasonCode::PacketIdentifierNotFound);
+    client.server(Packet::PubComp(pubcomp)).unwrap();
+    assert_eq!(client.events(), ["published 0: 0x00"]);
+    // Without a resumption the two do not agree.
+    client.publish("t", "y", Q2).unwrap();
+    client.server_ack(Packet::PubRec, 2);
+    let pubcomp = Ack::new(id(2), ReasonCode::PacketIdentifierNotFound);
+    client.server(Packet::PubComp(pubcomp)).unwrap();
+    assert_eq!(client.events(), ["published 1: 0x92"]);
 }
 
 #[test]
