@@ -157,7 +157,8 @@ impl Shard {
     fn on_wrote(&mut self, conn: ConnId, bytes: usize, out: &mut Outputs) {
         if let Some(slot) = self.peers.wrote(conn, bytes) {
             self.peers.feed(slot);
-            out.more |= self.peers.has_dirty() || self.replays_wait_for(slot);
+            // Both are asked: the second also notes that the session's replays go on.
+            out.more |= self.replays_wait_for(slot) || self.peers.has_dirty();
         }
         // The next turn's end tells the caller, and nothing else may bring that turn about.
         out.more |= self.peers.has_resumed();
