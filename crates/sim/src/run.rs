@@ -233,8 +233,8 @@ impl Run {
     pub fn absorb(&mut self) {
         self.book.step = self.world.step;
         self.book.now_ms = self.world.now.mono_ms;
-        for (wire, step) in std::mem::take(&mut self.world.ends) {
-            self.book.transport_ended(wire, step);
+        for (wire, step, now_ms) in std::mem::take(&mut self.world.ends) {
+            self.book.transport_ended(wire, step, now_ms);
         }
         for (shard, event) in std::mem::take(&mut self.world.log) {
             self.book.on_log(shard, &event);

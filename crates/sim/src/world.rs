@@ -29,8 +29,8 @@ pub struct World {
     pub step: u64,
     /// Log events not yet taken by the oracles: shard, time, event.
     pub log: Vec<(usize, LogEvent)>,
-    /// Wires whose end was told to a shard, and when: the log says so only at the end of a turn.
-    pub ends: Vec<(usize, u64)>,
+    /// Wires whose end was told to a shard, with the step and the time: the log says so only at the end of a turn.
+    pub ends: Vec<(usize, u64, u64)>,
     /// Questions to the authentication port: shard and request.
     pub questions: Vec<(usize, AuthRequest)>,
     /// Hash and lines of the run.
@@ -200,7 +200,7 @@ impl World {
     fn transport_ended(&mut self, shard: usize, conn: ConnId, end: TransportEnd) {
         if let Some(wire) = self.hosts[shard].release(conn) {
             self.gone(wire);
-            self.ends.push((wire, self.step));
+            self.ends.push((wire, self.step, self.now.mono_ms));
             self.input(shard, Input::Closed { conn, end });
             self.hosts[shard].more = true;
         }

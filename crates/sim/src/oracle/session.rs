@@ -74,6 +74,8 @@ pub struct WireRecord {
     pub keep_alive_s: u16,
     /// When the end of the transport was told to the broker.
     pub transport_ended: Step,
+    /// The time of that.
+    pub transport_ended_ms: u64,
     /// Why it ended, once it has.
     pub ended: Option<Cause>,
     /// Another connection of the client was opened since.
@@ -197,6 +199,7 @@ impl Book {
                 connected: NEVER,
                 keep_alive_s,
                 transport_ended: NEVER,
+                transport_ended_ms: u64::MAX,
                 ended: None,
                 contested,
                 early: Vec::new(),
@@ -310,6 +313,11 @@ impl Book {
         let Some(record) = self.wires.get_mut(&wire) else { return };
         let client = record.client;
         record.ended = Some(cause);
+        // The log may be later than the event.
+        let ended_ms = match cause {
+            Cause::Transport(_) => record.transport_ended_ms.min(self.now_ms),
+            _ => self.now_ms,
+        };
         let mut expiry_s = record.connect.expiry_s;
         if let (Cause::ByClient(_), Some(sent)) = (cause, record.disconnect) {
             expiry_s = sent.expiry_s.unwrap_or(expiry_s).min(self.limits.session_expiry_max_s);
@@ -319,12 +327,12 @@ impl Book {
         }
         self.judge_end(wire, cause);
         self.clients[client].connected = None;
-        let will_expiry_ms = match expiry_s {
+        let expires_at_ms = match expiry_s {
             u32::MAX => u64::MAX,
-            seconds => self.now_ms + u64::from(seconds) * 1000,
+            seconds => ended_ms + u64::from(seconds) * 1000,
         };
-        self.clients[client].expires_at_ms = will_expiry_ms;
-        self.will_meets_end(wire, cause, will_expiry_ms);
+        self.clients[client].expires_at_ms = expires_at_ms;
+        self.will_meets_end(wire, cause, ended_ms, expires_at_ms);
         if expiry_s == 0 {
             self.end_session(client);
         }

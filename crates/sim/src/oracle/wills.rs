@@ -43,15 +43,23 @@ impl Book {
     }
 
     /// The end of a transport was told to the broker.
-    pub fn transport_ended(&mut self, wire: usize, step: Step) {
+    pub fn transport_ended(&mut self, wire: usize, step: Step, now_ms: u64) {
         if let Some(record) = self.wires.get_mut(&wire) {
             record.transport_ended = record.transport_ended.min(step);
+            record.transport_ended_ms = record.transport_ended_ms.min(now_ms);
         }
     }
 
     /// A connection ends: its will is discarded, published or delayed.
-    pub(super) fn will_meets_end(&mut self, wire: usize, cause: Cause, session_ends_ms: u64) {
-        let (now_ms, step) = (self.now_ms, self.step);
+    /// `ended_ms` is when that was, `session_ends_ms` when its session ends.
+    pub(super) fn will_meets_end(
+        &mut self,
+        wire: usize,
+        cause: Cause,
+        ended_ms: u64,
+        session_ends_ms: u64,
+    ) {
+        let step = self.step;
         let Some(i) = self.wills.iter().position(|w| w.wire == wire && w.fate == Fate::Armed)
         else {
             return;
@@ -64,14 +72,14 @@ impl Book {
             will.fate = Fate::Discarded;
             return;
         }
-        let due_ms = session_ends_ms.min(now_ms + u64::from(will.delay_s) * 1000);
+        let due_ms = session_ends_ms.min(ended_ms + u64::from(will.delay_s) * 1000);
         let message = &mut self.messages[will.message as usize];
         // The transport may have ended a little before the broker logs it.
         message.sent = step.min(ended);
         message.last_sent = step;
-        message.sent_ms = now_ms;
+        message.sent_ms = ended_ms;
         will.fate = Fate::Due(due_ms);
-        if due_ms <= now_ms {
+        if due_ms <= ended_ms {
             will.fate = Fate::Published;
             let id = will.message;
             self.acknowledged(id);
