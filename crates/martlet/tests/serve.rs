@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ struct Serve {
     screen: String,
     address: SocketAddr,
     log: Receiver<String>,
+    /// Standard error, when nobody reads it.
+    unread_log: Option<ChildStderr>,
 }
 
 impl Serve {
@@ -34,7 +36,13 @@ impl Serve {
         Self::spawn(command)
     }
 
-    fn spawn(mut command: Command) -> Self {
+    fn spawn(command: Command) -> Self {
+        let mut serve = Self::spawn_unread(command);
+        serve.read_log();
+        serve
+    }
+
+    fn spawn_unread(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -44,8 +52,16 @@ impl Serve {
         }
         let address = screen.split_once("mqtt   ").unwrap().1;
         let address = address.split([',', ' ']).next().unwrap().parse().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let unread_log = child.stderr.take();
+        let (_, log) = channel();
+        Self { child, screen, address, log, unread_log }
+    }
+
+    /// Reads the log from now on.
+    fn read_log(&mut self) {
+        let stderr = BufReader::new(self.unread_log.take().unwrap());
         let (lines, log) = channel();
+        self.log = log;
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 if lines.send(line).is_err() {
@@ -53,7 +69,6 @@ impl Serve {
                 }
             }
         });
-        Self { child, screen, address, log }
     }
 
     fn signal(&self, name: &str) {
@@ -315,4 +330,30 @@ fn cpu_seconds(child: &Child) -> f64 {
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
     ticks / 100.0
+}
+
+/// A pager that waits, a stopped terminal: whoever does not read the log must not stop the broker.
+#[test]
+fn a_log_that_nobody_reads_stops_nobody() {
+    let mut command = Command::new(MARTLET);
+    command.args(["serve", "-p", "0", "--shards", "2"]);
+    let mut serve = Serve::spawn_unread(command);
+    // Two lines each: much more than a pipe holds, and more than the broker keeps.
+    let client_id = "x".repeat(100);
+    for _ in 0..4000 {
+        expect_connack(&mut begin_connect(serve.address, &client_id));
+    }
+    serve.read_log();
+    serve.wait_for_line("connected");
+    // Every turn that has a line tries again, until what was lost is told.
+    let client = std::thread::spawn({
+        let address = serve.address;
+        move || {
+            for _ in 0..200 {
+                expect_connack(&mut begin_connect(address, "late"));
+            }
+        }
+    });
+    serve.wait_for_line("log lines lost");
+    client.join().unwrap();
 }

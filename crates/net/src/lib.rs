@@ -9,11 +9,13 @@
 compile_error!("martlet-net is written for epoll and kqueue: Linux, macOS and the BSDs");
 
 mod descriptors;
+mod diagnostics;
 mod listener;
 mod poller;
 mod stream;
 
 pub use descriptors::raise_descriptor_limit;
+pub use diagnostics::write_diagnostics;
 pub use listener::{Accepted, BACKLOG, Listener};
 pub use poller::{Key, Poller, Ready, Registry, Waker};
 pub use stream::{ReadOutcome, Stream, WriteOutcome};
