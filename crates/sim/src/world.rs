@@ -129,7 +129,7 @@ impl World {
         self.trace.numbers(&[self.step, shard as u64, self.now.mono_ms]);
         self.hosts[shard].more = false;
         self.hosts[shard].reuse_numbers();
-        self.take_letters(shard, random);
+        self.take_letters(shard);
         let mut ready: Vec<usize> =
             self.live.iter().copied().filter(|wire| self.is_ready(shard, *wire)).collect();
         while !ready.is_empty() {
@@ -143,11 +143,10 @@ impl World {
         self.live.retain(|wire| self.wires[*wire].place != Place::Gone);
     }
 
-    fn take_letters(&mut self, shard: usize, random: &mut Random) {
-        let waiting = self.hosts[shard].mailbox.len();
-        let taken = if random.chance(80) { waiting } else { random.between(0, waiting) };
-        for _ in 0..taken {
-            let Some(letter) = self.hosts[shard].mailbox.pop_front() else { return };
+    /// All that is there, before any connection is read: a client's bytes may have been caused by what
+    /// another shard had said before (a publisher that saw its acknowledgement told another one).
+    fn take_letters(&mut self, shard: usize) {
+        while let Some(letter) = self.hosts[shard].mailbox.pop_front() {
             match letter {
                 Letter::Mail(mail) => self.input(shard, Input::Mail(mail)),
                 Letter::Verdict(token, verdict) => {

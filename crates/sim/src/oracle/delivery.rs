@@ -147,13 +147,15 @@ impl Book {
         let fault = fault.or(too_often.then_some("too often"));
         let has_rap = standing.possible.iter().any(|w| w.options.retain_as_published);
         let who = self.clients[record.client].id.clone();
+        let (name, sent_first) = (message.topic, message.sent);
         self.sessions[session].copies.insert(id, copies);
         if let Some(fault) = fault {
             let text = format!("{fault} to {who} ({standing:?}): {}", self.history(id));
             return self.fail("delivery", text);
         }
         if !is_shared {
-            self.check_order(session, id, copies, !standing.definite.is_empty());
+            let first = self.sessions[session].standing(name, sent_first, self.step);
+            self.check_order(session, id, copies, !first.definite.is_empty());
             self.check_stale(session, id, has_rap);
         }
     }
