@@ -118,6 +118,14 @@ fn what_comes_before_the_verdict_waits_for_it() {
             assert_eq!(rig.expect(name).pub_ack().packet_id.get(), 1);
             assert_eq!(rig.take_payloads("s"), [name]);
         }
+        // All in one piece.
+        let both = [v5("d").bytes(), msg("t", "d").bytes(Version::V5)].concat();
+        rig.open("d", Version::V5, None);
+        rig.send_bytes("d", &both);
+        rig.nothing("s");
+        rig.judge(allow(None));
+        rig.expect("d").conn_ack();
+        assert_eq!(rig.take_payloads("s"), ["d"]);
         // A refused client's packets are never looked at.
         let both = [v5("c").bytes(), msg("t", "c").bytes(Version::V5)].concat();
         rig.open("c", Version::V5, None);

@@ -233,6 +233,27 @@ fn a_replay_goes_on_after_a_resume() {
 }
 
 #[test]
+fn a_replay_that_waits_for_nothing_else_goes_on_after_a_resume() {
+    let tune = |config: &mut ShardConfig| config.limits.outbox_low_bytes = 200;
+    on_every_size_with(tune, |rig| {
+        rig.connect(&v5("p"));
+        for i in 0..50 {
+            retain(rig, &format!("r/{i}"), "m", 0);
+        }
+        rig.connect(&v5("s").lasting());
+        rig.take_only("s", 0);
+        rig.give_subscribe("s", &[("r/+", options(0))], None);
+        rig.settle();
+        rig.cut("s");
+        assert_eq!(rig.client("s").inbox_len(), 0);
+        rig.connect(&v5("s").lasting());
+        // What was in the outbox is lost, as QoS 0 may be; the rest is told.
+        let told = rig.take_payloads("s").len();
+        assert!((20..50).contains(&told), "{told}");
+    });
+}
+
+#[test]
 fn a_live_update_beats_a_pending_replay() {
     on_every_size(|rig| {
         rig.connect(&v5("p"));

@@ -98,3 +98,20 @@ fn a_subscription_that_is_undone_at_once_gets_nothing_more() {
         assert_eq!(rig.stats().subscriptions, 0);
     });
 }
+
+// [MQTT-3.10.4-2] [MQTT3-3.10.4-2]
+#[test]
+fn a_replay_ends_with_its_subscription() {
+    on_every_size(|rig| {
+        rig.connect(&v5("p"));
+        for i in 0..20 {
+            rig.publish_message("p", &msg(&format!("r/{i}"), "m").qos(1).retain());
+        }
+        rig.connect(&v5("s").receive_max(1));
+        rig.subscribe("s", "r/+", 1);
+        let first = rig.expect_publish("s");
+        rig.unsubscribe("s", &["r/+"]);
+        rig.finish_message("s", &first);
+        rig.nothing("s");
+    });
+}

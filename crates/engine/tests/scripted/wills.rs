@@ -202,6 +202,10 @@ fn who_comes_back_in_time_has_no_will_published() {
         rig.connect(&v5("a").lasting());
         rig.advance_s(100);
         rig.nothing("w");
+        // The new connection has no will, and the old one is gone for good.
+        rig.cut("a");
+        rig.advance_s(100);
+        rig.nothing("w");
         // A takeover is such a return.
         rig.connect(&v5("b").lasting().will_after_s(will(), 20));
         rig.connect(&v5("b2").id("b").lasting());
