@@ -78,13 +78,15 @@ impl Plan {
 
 fn limits(random: &mut Random) -> Limits {
     let defaults = Limits::default();
+    // Small enough to be reached by the acknowledgements and messages of a run; the first is the lower.
+    let marks = [(100, 200), (100, 3_000), (64 * 1024, 256 * 1024)];
+    let (outbox_low_bytes, outbox_pause_bytes) = random.pick(&marks);
     Limits {
         receive_max: random.pick(&[1, 4, 1024]),
         topic_alias_max: random.pick(&[0, 2, 64]),
         in_flight_max: random.pick(&[1, 3, 1024]),
-        // Small enough to be reached by the acknowledgements and messages of a run.
-        outbox_low_bytes: random.pick(&[100, 64 * 1024]),
-        outbox_pause_bytes: random.pick(&[200, 3_000, 256 * 1024]),
+        outbox_low_bytes,
+        outbox_pause_bytes,
         replay_budget: random.pick(&[1, 2, 256]),
         queue_messages_max: random.pick(&[5, 100_000, 100_000, 100_000]),
         keep_alive_max_s: random.pick(&[0, 0, 30]),

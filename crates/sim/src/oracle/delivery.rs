@@ -155,7 +155,8 @@ impl Book {
         }
         if !is_shared {
             let first = self.sessions[session].standing(name, sent_first, self.step);
-            self.check_order(session, id, copies, !first.definite.is_empty());
+            let granted = first.definite.iter().map(|wanted| wanted.options.qos).max();
+            self.check_order(session, id, copies, granted);
             self.check_stale(session, id, has_rap);
         }
     }

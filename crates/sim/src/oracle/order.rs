@@ -1,12 +1,21 @@
 //! Order: for each publisher, topic and QoS, first deliveries come in the order of publication. Must not
 //! know what was asked for.
 
+use martlet_proto::Qos;
+
 use super::{Book, Kind};
 
 impl Book {
     /// A delivery that is new to the client: nothing published later may have come before. `copies`
-    /// counts the deliveries of this message with this one.
-    pub(super) fn check_order(&mut self, session: usize, id: u32, copies: u32, was_wanted: bool) {
+    /// counts the deliveries of this message with this one; `granted` is the QoS that the session surely
+    /// had when the message was first transmitted.
+    pub(super) fn check_order(
+        &mut self,
+        session: usize,
+        id: u32,
+        copies: u32,
+        granted: Option<Qos>,
+    ) {
         let message = &self.messages[id as usize];
         let record = &mut self.sessions[session];
         let Some(delivery) = record.deliveries.last() else { return };
@@ -14,6 +23,7 @@ impl Book {
         if delivery.retain || message.kind == Kind::Will || copies > 1 {
             return;
         }
+        let delivered = delivery.qos;
         let key = (message.client, message.topic, message.qos.bits(), delivery.qos.bits());
         let newest = record.newest.entry(key).or_insert(id);
         // [MQTT-4.6.0-1] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT3-4.6.0-1] [MQTT3-4.6.0-6]
@@ -21,9 +31,11 @@ impl Book {
         *newest = id.max(*newest);
         // A message that was transmitted twice may have been routed only the second time, unless its
         // subscriber was there from the start and it could not be dropped.
+        let was_kept = granted.is_some_and(|granted| granted.min(message.qos) > Qos::AtMostOnce);
+        let was_kept = was_kept && delivered > Qos::AtMostOnce;
         let can_drop = message.expiry_s.is_some() || self.limits.queue_messages_max < 1000;
         if let Some(newer) = overtaken
-            && (message.sends == 1 || was_wanted && !can_drop)
+            && (message.sends == 1 || was_kept && !can_drop)
         {
             let text = format!("{}\n  overtook {}", self.history(newer), self.history(id));
             self.fail("order", text);
