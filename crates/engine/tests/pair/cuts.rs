@@ -2,7 +2,7 @@
 //! least once, QoS 2 exactly once, in both directions, whatever was under way and whether or not
 //! the server has noticed.
 
-use martlet_proto::{Qos, ReasonCode, Version};
+use martlet_proto::{Packet, Qos, ReasonCode, Version};
 
 use crate::rig::{Cut, Happened, Q1, Q2, Rig, VERSIONS, Way, fresh, lasting, publication};
 
@@ -53,6 +53,9 @@ impl Case<'_> {
         rig.settle();
         let cuts = self.resume(&mut rig, cut);
         self.check_publisher(&mut rig);
+        if self.role == Role::Publisher && cuts > 0 {
+            check_sent_again(&rig);
+        }
         self.check_subscriber(&mut rig);
         assert_eq!((rig.stats().in_flight, rig.stats().queued), (0, 0));
         rig.finish();
@@ -118,6 +121,15 @@ impl Case<'_> {
             assert_eq!(first, sent);
             let times_max = if qos == Q1 { 1 + 2 * sent.len() } else { sent.len() };
             assert!(of_qos.len() <= times_max.max(sent.len()), "{of_qos:?}");
+        }
+    }
+}
+
+/// Whatever message comes on the connection that resumes was sent before, and says so.
+fn check_sent_again(rig: &Rig) {
+    for crossing in rig.crossings("p").iter().filter(|it| it.way == Way::ToServer) {
+        if let Packet::Publish(publish) = crossing.packet() {
+            assert!(publish.dup, "{publish:?}");
         }
     }
 }

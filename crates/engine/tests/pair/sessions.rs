@@ -3,7 +3,9 @@
 use martlet_proto::{Connect, ConnectProperties, Disconnect, ReasonCode, Version};
 use martlet_session::client::{ClientSession, End, Violation};
 
-use crate::rig::{Happened, Q1, Q2, Rig, VERSIONS, fresh, lasting, on_every_size, publication};
+use crate::rig::{
+    Cut, Happened, Q1, Q2, Rig, VERSIONS, Way, fresh, lasting, on_every_size, publication,
+};
 
 /// A v5 CONNECT that resumes, with this Session Expiry Interval.
 fn expiring(client_id: &str, session_expiry_s: Option<u32>) -> Connect<'_> {
@@ -130,6 +132,36 @@ fn a_server_that_has_forgotten_is_told_again_or_the_application_is() {
             rig.leave("p");
             rig.connect("p", &fresh(version, "p"));
             rig.leave("p");
+        }
+    });
+}
+
+// [MQTT-3.2.2-5]
+#[test]
+fn a_server_that_has_forgotten_gives_its_identifiers_out_anew() {
+    on_every_size(|rig| {
+        rig.connect("p", &fresh(Version::V5, "p"));
+        // 3.1 does not tell that the session is another one.
+        for version in [Version::V311, Version::V5] {
+            rig.client_anew("s");
+            rig.connect("s", &lasting(version, "s"));
+            rig.subscribe("s", "t", Q2);
+            // The PUBREC arrives, and nothing after it.
+            let (way, after) = (Way::ToServer, 4);
+            rig.order_cut("s", Cut { way, after, rest_arrives: false, server_learns: true });
+            rig.publish_done("p", "t", "first", Q2);
+            let first = rig.messages("s").remove(0);
+            assert_eq!(rig.next("s"), Happened::Closed(None));
+            rig.connect("thief", &fresh(version, "s"));
+            rig.leave("thief");
+            assert!(!rig.connect("s", &lasting(version, "s")));
+            rig.subscribe("s", "t", Q2);
+            rig.publish_done("p", "t", "second", Q2);
+            let second = rig.messages("s").remove(0);
+            assert_eq!((second.id, second.text()), (first.id, "second"));
+            rig.leave("s");
+            rig.connect("s", &fresh(version, "s"));
+            rig.leave("s");
         }
     });
 }
