@@ -70,6 +70,7 @@ mod tests {
         let again = pool.take(5000);
         assert_eq!(again.as_ptr(), address);
         let held = pool.share(again);
-        assert_ne!(pool.take(5000).as_ptr(), held.as_ptr());
+        let other = pool.take(5000);
+        assert_ne!(other.as_ptr(), held.as_ptr());
     }
 }
