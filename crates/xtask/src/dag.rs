@@ -27,7 +27,11 @@ const TABLE: &[Allowed] = &[
         uses: &["martlet-proto", "martlet-session", "hashbrown", "foldhash"],
         tests_use: &["proptest"],
     },
-    Allowed { name: "martlet-net", uses: &["mio", "socket2", "libc", "rlimit"], tests_use: &[] },
+    Allowed {
+        name: "martlet-net",
+        uses: &["mio", "socket2", "libc", "rlimit", "rustix"],
+        tests_use: &[],
+    },
     Allowed {
         name: "martlet-broker",
         uses: &[
