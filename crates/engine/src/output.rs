@@ -17,6 +17,8 @@ pub struct Outputs {
     /// [`crate::Input::Wrote`].
     pub dirty: Vec<ConnId>,
     /// Connections to close after what one write takes of their outbox.
+    /// One that ended by itself in the same turn ([`crate::Input::Closed`]) may stand here or in
+    /// `moves`, too: pass it over.
     pub close: Vec<ConnId>,
     /// Connections to hand to another shard, which gets [`crate::Input::Adopted`].
     pub moves: Vec<(ConnId, ShardId, Box<Moved>)>,
