@@ -11,7 +11,7 @@ use crate::moved::Moved;
 /// sees must mean that what it acknowledges is already in the other shards' mailboxes.
 #[derive(Debug, Default)]
 pub struct Outputs {
-    /// Batches to append to the mailboxes of other shards, at most one a shard.
+    /// Batches to append to the mailboxes of other shards, in this order; at most two a shard.
     pub mail: Vec<(ShardId, Mail)>,
     /// Connections with unsent bytes, each once: write `Shard::outbox` once, then give
     /// [`crate::Input::Wrote`].
