@@ -187,6 +187,14 @@ impl Shard {
         }
     }
 
+    /// Whether this shard would send a message with this topic to another one, and whether that one has
+    /// a subscription for it. For the simulator: when no mail is under way, the second implies the first.
+    #[must_use]
+    pub fn interest_of(&self, other: &Self, topic: &str) -> (bool, bool) {
+        let told = self.router.interested(topic).iter().any(|shard| shard == other.config.shard.0);
+        (told, other.router.has_match(topic))
+    }
+
     /// Asserts what must always hold between turns. For debug builds and the simulator: it looks at
     /// everything.
     ///

@@ -54,6 +54,14 @@ impl Router {
         self.others.interested(topic)
     }
 
+    /// Whether a subscription or a share group of this shard matches the topic.
+    pub(super) fn has_match(&self, topic: &str) -> bool {
+        let mut matched = Vec::new();
+        self.subscriptions.route(topic, &mut matched);
+        self.shares.route(topic, &mut matched);
+        !matched.is_empty()
+    }
+
     pub(super) fn check_invariants(&self, sessions: &Sessions) {
         let mut subscriptions = 0;
         for session in sessions.iter() {
