@@ -93,6 +93,8 @@ struct Incoming {
     /// `None`: not a message of the run.
     message: Option<u32>,
     progress: Progress,
+    /// Without a topic alias it would be too large: when the connection ends, the broker drops it.
+    is_fragile: bool,
 }
 
 /// A QoS 1 or 2 message to the broker that is not finished.
@@ -112,6 +114,8 @@ struct Memory {
     incoming: Vec<Incoming>,
     /// The message last finished under each identifier.
     finished: BTreeMap<u16, Option<u32>>,
+    /// Identifiers of messages that the broker may have dropped, or sends again.
+    fragile: Vec<u16>,
     outgoing: Vec<Outgoing>,
     next_id: u16,
     /// Which session that is, in the book.

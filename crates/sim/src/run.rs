@@ -3,7 +3,7 @@
 
 use martlet_proto::{Qos, RetainHandling, SubscriptionOptions, Version};
 
-use crate::client::{AckPolicy, Client, Profile, Stage};
+use crate::client::{AckPolicy, Client, Profile, Stage, all_topics};
 use crate::evil::Evil;
 use crate::finale;
 use crate::oracle::{Book, ClientRecord, Failure};
@@ -256,11 +256,26 @@ impl Run {
         }
     }
 
+    /// No mail is under way: every shard knows at least what the others want.
+    fn check_interest(&mut self) {
+        let name = self.random.pick(&all_topics());
+        let hosts = &self.world.hosts;
+        for (i, knower) in hosts.iter().enumerate() {
+            for (j, wanter) in hosts.iter().enumerate().filter(|(j, _)| i != *j) {
+                if let (false, true) = knower.shard.interest_of(&wanter.shard, name) {
+                    let text = format!("shard {i} does not know that {j} wants {name}");
+                    return self.book.fail("interest", text);
+                }
+            }
+        }
+    }
+
     fn on_quiet(&mut self) {
         for number in 0..self.clients.len() {
             self.with_client(number, |client, stage| client.settle_unsure(stage));
         }
         self.book.on_quiet();
+        self.check_interest();
         for wire in &self.world.live {
             let transport = &self.world.wires[*wire];
             if matches!(transport.place, Place::At(..)) {

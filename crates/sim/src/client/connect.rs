@@ -153,6 +153,7 @@ impl Client {
     fn forget(&mut self, stage: &mut Stage<'_>, wire: usize) {
         self.memory.incoming.clear();
         self.memory.finished.clear();
+        self.memory.fragile.clear();
         let (kept, lost): (Vec<_>, Vec<_>) = self
             .memory
             .outgoing

@@ -134,6 +134,7 @@ impl Client {
 
     /// The session goes on: what is unfinished is sent again, in order.
     pub(super) fn resume(&mut self, stage: &mut Stage<'_>) {
+        self.expect_drops();
         let wire = self.wire();
         for outgoing in self.memory.outgoing.clone() {
             // What was sent over this very connection needs no second time.
@@ -146,6 +147,17 @@ impl Client {
                 stage.book.sent_again(outgoing.message);
                 self.transmit(stage, outgoing.message, Some(outgoing.id), true);
             }
+        }
+    }
+
+    /// What fitted only thanks to an alias may be dropped now, or come again.
+    fn expect_drops(&mut self) {
+        let (lost, kept) = self.memory.incoming.iter().partition(|incoming| incoming.is_fragile);
+        self.memory.incoming = kept;
+        let lost: Vec<super::Incoming> = lost;
+        for incoming in lost {
+            self.memory.finished.insert(incoming.id, incoming.message);
+            self.memory.fragile.push(incoming.id);
         }
     }
 

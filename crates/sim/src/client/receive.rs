@@ -143,7 +143,9 @@ impl Client {
         let message = stage.book.delivered(wire, publish, &topic, again);
         if !again {
             let progress = Progress::Unanswered;
-            self.memory.incoming.push(Incoming { id, qos: publish.qos, message, progress });
+            let is_fragile = self.is_fragile(publish, &topic);
+            let qos = publish.qos;
+            self.memory.incoming.push(Incoming { id, qos, message, progress, is_fragile });
             let unfinished = self.on_the_wire();
             stage.book.check_receive_max(self.number, unfinished);
         }
@@ -152,6 +154,15 @@ impl Client {
             Qos::ExactlyOnce => link.owed.push_back(Owed::PubRec(id)),
             _ => link.owed.push_back(Owed::PubAck(id)),
         }
+    }
+
+    /// Whether a PUBLISH fits only thanks to its topic alias.
+    fn is_fragile(&self, publish: &Publish<'_>, topic: &str) -> bool {
+        let mut whole = *publish;
+        whole.topic = topic;
+        whole.properties.topic_alias = None;
+        let size_max = self.profile.packet_size_max.map_or(usize::MAX, |max| max as usize);
+        whole.encoded_len(self.profile.version) > size_max
     }
 
     /// Messages that came over this connection and are not finished: all that were not there before,
@@ -177,6 +188,7 @@ impl Client {
             link.fresh_came = true;
         }
         self.memory.finished.remove(&id);
+        self.memory.fragile.retain(|other| *other != id);
         Some(false)
     }
 
@@ -206,7 +218,8 @@ impl Client {
         let Some(at) = known else {
             // Finished here, but the broker had not heard of it; or lost the first time.
             let finished = self.memory.finished.get(&id).is_some_and(|done| *done == message);
-            if finished && message.is_some() && publish.qos == Qos::ExactlyOnce {
+            let is_over = finished && !self.memory.fragile.contains(&id);
+            if is_over && message.is_some() && publish.qos == Qos::ExactlyOnce {
                 // [MQTT-4.3.3-6] [MQTT3-4.3.3-1]
                 let text = format!("{}: a finished QoS 2 message again: {publish:?}", self.id);
                 stage.book.fail("delivery", text);

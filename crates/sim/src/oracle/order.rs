@@ -3,7 +3,7 @@
 
 use martlet_proto::Qos;
 
-use super::{Book, Kind};
+use super::{Book, Kind, NEVER};
 
 impl Book {
     /// A delivery that is new to the client: nothing published later may have come before. `copies`
@@ -29,6 +29,12 @@ impl Book {
         // [MQTT-4.6.0-1] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT3-4.6.0-1] [MQTT3-4.6.0-6]
         let overtaken = (*newest > id).then_some(*newest);
         *newest = id.max(*newest);
+        // Connections may be let in in another order than they were opened in.
+        let connected = |id: u32| {
+            let wire = self.messages[id as usize].wire;
+            self.wires.get(&wire).map_or(NEVER, |record| record.connected)
+        };
+        let overtaken = overtaken.filter(|newer| connected(id) <= connected(*newer));
         // A message that was transmitted twice may have been routed only the second time, unless its
         // subscriber was there from the start and it could not be dropped.
         let was_kept = granted.is_some_and(|granted| granted.min(message.qos) > Qos::AtMostOnce);

@@ -59,6 +59,8 @@ pub struct WireRecord {
     /// Where in the stream the CONNECT ends.
     pub connect_offset: u64,
     /// When it was opened.
+    pub opened: Step,
+    /// The time of that.
     pub opened_ms: u64,
     /// Its DISCONNECT, once sent.
     pub disconnect: Option<DisconnectRecord>,
@@ -191,6 +193,7 @@ impl Book {
                 client,
                 connect,
                 connect_offset: offset,
+                opened: self.step,
                 opened_ms: self.now_ms,
                 disconnect: None,
                 session: None,

@@ -65,6 +65,10 @@ impl Book {
             return;
         };
         let ended = self.wires.get(&wire).map_or(NEVER, |record| record.transport_ended);
+        // Whoever takes over may have been waiting for the shard since it was opened.
+        let client = self.wills[i].client;
+        let rivals = self.wires.values().filter(|w| w.client == client && w.ended.is_none());
+        let ended = rivals.map(|record| record.opened).fold(ended, Step::min);
         let will = &mut self.wills[i];
         // [MQTT-3.1.2-8] [MQTT-3.1.2-10] [MQTT-3.14.4-3] [MQTT3-3.1.2-8] [MQTT3-3.1.2-10]
         // [MQTT3-3.14.4-3]
