@@ -121,7 +121,7 @@ impl Shard {
         if home == self.config.shard {
             self.keep_retained(&message);
         } else {
-            self.mailroom.to_store(home).push(MailItem::Retain(message));
+            self.mailroom.for_store(home).push(MailItem::Retain(message));
         }
     }
 
