@@ -62,6 +62,8 @@ pub struct Profile {
     pub packet_size_max: Option<u32>,
     /// When it acknowledges.
     pub acks: AckPolicy,
+    /// Percent of its connections over which it does not wait for CONNACK.
+    pub early_percent: usize,
     /// It authenticates by AUTH packets (version 5, with the port).
     pub enhanced: bool,
     /// Nothing bad happens to it, and it sees everything.
@@ -71,9 +73,12 @@ pub struct Profile {
 /// An answer that the client owes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owed {
-    PubAck(u16),
-    PubRec(u16),
-    PubComp(u16),
+    /// PUBACK.
+    Ack(u16),
+    /// PUBREC.
+    Receipt(u16),
+    /// PUBCOMP.
+    Completion(u16),
 }
 
 /// Where a message from the broker stands.

@@ -83,15 +83,14 @@ fn stalled(run: &mut Run, numbers: &[usize]) {
     run.book.fail("progress", format!("stalled: {}", who.join("\n  ")));
 }
 
-/// Lets everything move until nothing does, for the named clients.
-pub(crate) fn drain(run: &mut Run, numbers: &[usize]) {
+/// Lets everything move until nothing does.
+pub(crate) fn drain(run: &mut Run) {
     for _ in 0..ROUNDS_MAX {
         let moved = round(run);
         if run.book.failure().is_some() || !moved {
             break;
         }
     }
-    let _ = numbers;
 }
 
 /// Every shard with something to do gets turns, every client reads. Whether anything happened.
@@ -154,7 +153,7 @@ fn shut_down(run: &mut Run) {
     for host in &mut run.world.hosts {
         host.mailbox.push_back(Letter::Shutdown);
     }
-    drain(run, &[]);
+    drain(run);
     // [MQTT-4.13.2-1]
     let alive = run.world.wires.iter().filter(|wire| wire.place != Place::Gone).count();
     if alive > 0 && run.book.failure().is_none() {

@@ -46,6 +46,8 @@ pub struct Host {
     pub rewrite: Vec<ConnId>,
     /// Another turn is wanted without waiting for anything.
     pub more: bool,
+    /// The step of the last turn.
+    pub turned: u64,
     /// Monotonic time of the last turn's end.
     pub turned_at_ms: u64,
     /// The wire of each connection number.
@@ -67,6 +69,7 @@ impl Host {
             rewrite: Vec::new(),
             // The first turn sets the shard's own timers.
             more: true,
+            turned: 0,
             turned_at_ms: 0,
             wires: Vec::new(),
             free: Vec::new(),

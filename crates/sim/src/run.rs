@@ -108,14 +108,14 @@ impl Run {
     }
 
     /// The monitor subscribes to everything before anything happens.
-    fn prologue(&mut self) {
+    pub fn prologue(&mut self) {
         self.with_client(0, |monitor, stage| monitor.connect(stage, true));
-        finale::drain(self, &[0]);
+        finale::drain(self);
         let mut options = SubscriptionOptions::new(Qos::ExactlyOnce);
         options.retain_handling = RetainHandling::DoNotSend;
         let filters = [("#", options), ("$x/#", options)];
         self.with_client(0, |monitor, stage| monitor.subscribe(stage, &filters, 0));
-        finale::drain(self, &[0]);
+        finale::drain(self);
     }
 
     fn middle(&mut self) {
@@ -320,6 +320,7 @@ fn monitor() -> Profile {
         alias_max: None,
         packet_size_max: None,
         acks: AckPolicy::Prompt,
+        early_percent: 0,
         enhanced: false,
         is_monitor: true,
     }
@@ -341,6 +342,7 @@ fn any_profile(random: &mut Random) -> Profile {
         alias_max: maybe(random, &[1, 3, 100]).map(|max| max as u16),
         packet_size_max: maybe(random, &[40, 90, 600, 8_000]).filter(|_| random.chance(50)),
         acks: random.pick(&[AckPolicy::Prompt, AckPolicy::Late, AckPolicy::Late, AckPolicy::Never]),
+        early_percent: 10,
         enhanced: is_v5 && random.chance(50),
         is_monitor: false,
     }

@@ -29,7 +29,7 @@ pub struct World {
     pub step: u64,
     /// Log events not yet taken by the oracles: shard, time, event.
     pub log: Vec<(usize, LogEvent)>,
-    /// Wires whose end was told to a shard, with the step and the time: the log says so only at the end of a turn.
+    /// Wires whose end was told to a shard, with the step of its last turn and the time: the log says so only at the end of a turn.
     pub ends: Vec<(usize, u64, u64)>,
     /// Questions to the authentication port: shard and request.
     pub questions: Vec<(usize, AuthRequest)>,
@@ -129,6 +129,7 @@ impl World {
         self.trace.numbers(&[self.step, shard as u64, self.now.mono_ms]);
         self.hosts[shard].more = false;
         self.hosts[shard].reuse_numbers();
+        self.hosts[shard].turned = self.step;
         self.take_letters(shard);
         let mut ready: Vec<usize> =
             self.live.iter().copied().filter(|wire| self.is_ready(shard, *wire)).collect();
@@ -199,7 +200,9 @@ impl World {
     fn transport_ended(&mut self, shard: usize, conn: ConnId, end: TransportEnd) {
         if let Some(wire) = self.hosts[shard].release(conn) {
             self.gone(wire);
-            self.ends.push((wire, self.step, self.now.mono_ms));
+            // What is in the mailbox by now comes later for the shard.
+            let taken = self.hosts[shard].turned;
+            self.ends.push((wire, taken, self.now.mono_ms));
             self.input(shard, Input::Closed { conn, end });
             self.hosts[shard].more = true;
         }

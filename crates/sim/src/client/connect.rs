@@ -71,8 +71,9 @@ impl Client {
         // The book knows the connection before the broker can.
         stage.book.connecting(wire, self.number, record, bytes.len() as u64);
         self.send(stage, &Packet::Connect(connect));
-        let is_free = !method && !self.finishing && !profile.is_monitor;
-        if is_free && self.memory.outgoing.is_empty() && stage.random.chance(10) {
+        let is_free = !method && !self.finishing;
+        if is_free && self.memory.outgoing.is_empty() && stage.random.chance(profile.early_percent)
+        {
             self.act_early(stage);
         }
     }

@@ -151,8 +151,8 @@ impl Client {
         }
         let Some(link) = &mut self.link else { return };
         match publish.qos {
-            Qos::ExactlyOnce => link.owed.push_back(Owed::PubRec(id)),
-            _ => link.owed.push_back(Owed::PubAck(id)),
+            Qos::ExactlyOnce => link.owed.push_back(Owed::Receipt(id)),
+            _ => link.owed.push_back(Owed::Ack(id)),
         }
     }
 
@@ -246,7 +246,7 @@ impl Client {
             return stage.book.fail("client", text);
         }
         if let Some(link) = &mut self.link {
-            link.owed.push_back(Owed::PubComp(id));
+            link.owed.push_back(Owed::Completion(id));
         }
     }
 
@@ -258,18 +258,18 @@ impl Client {
                 return;
             }
             let Some(owed) = link.owed.pop_front() else { return };
-            let (Owed::PubAck(id) | Owed::PubRec(id) | Owed::PubComp(id)) = owed;
+            let (Owed::Ack(id) | Owed::Receipt(id) | Owed::Completion(id)) = owed;
             let Some(packet_id) = PacketId::new(id) else { return };
             let ack = Ack::new(packet_id, ReasonCode::Success);
             let packet = match owed {
-                Owed::PubAck(_) => Packet::PubAck(ack),
-                Owed::PubRec(_) => Packet::PubRec(ack),
-                Owed::PubComp(_) => Packet::PubComp(ack),
+                Owed::Ack(_) => Packet::PubAck(ack),
+                Owed::Receipt(_) => Packet::PubRec(ack),
+                Owed::Completion(_) => Packet::PubComp(ack),
             };
             self.send(stage, &packet);
             let at = self.memory.incoming.iter().position(|incoming| incoming.id == id);
             let Some(at) = at else { continue };
-            if matches!(owed, Owed::PubRec(_)) {
+            if matches!(owed, Owed::Receipt(_)) {
                 self.memory.incoming[at].progress = Progress::Received;
                 continue;
             }

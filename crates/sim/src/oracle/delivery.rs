@@ -148,13 +148,15 @@ impl Book {
         let has_rap = standing.possible.iter().any(|w| w.options.retain_as_published);
         let who = self.clients[record.client].id.clone();
         let (name, sent_first) = (message.topic, message.sent);
+        let is_own = message.client == record.client;
         self.sessions[session].copies.insert(id, copies);
         if let Some(fault) = fault {
             let text = format!("{fault} to {who} ({standing:?}): {}", self.history(id));
             return self.fail("delivery", text);
         }
         if !is_shared {
-            let first = self.sessions[session].standing(name, sent_first, self.step);
+            let mut first = self.sessions[session].standing(name, sent_first, self.step);
+            remove_own(&mut first, is_own, false);
             let granted = first.definite.iter().map(|wanted| wanted.options.qos).max();
             self.check_order(session, id, copies, granted);
             self.check_stale(session, id, has_rap);
