@@ -1,5 +1,5 @@
-//! A simulated client: a small model of its own on the bare protocol, so that it can also be slow, rude
-//! or absent. It tells the oracles what it sends and sees. Must not know the broker's insides.
+//! A simulated client: a small model of its own on the bare protocol, so that it can also be slow,
+//! rude or absent. It tells the oracles what it sends and sees. Must not know the broker's insides.
 
 mod acts;
 mod connect;
@@ -229,7 +229,8 @@ impl Client {
             let Link { wire, open, closing, asked, owed, resumed, .. } = link;
             let inbox = link.inbox.len();
             format!(
-                "wire {wire} open {open} closing {closing} resumed {resumed} asked {asked:?} owed {owed:?} inbox {inbox} bytes"
+                "wire {wire} open {open} closing {closing} resumed {resumed} \
+                 asked {asked:?} owed {owed:?} inbox {inbox} bytes"
             )
         });
         let Memory { incoming, outgoing, .. } = &self.memory;

@@ -1,6 +1,6 @@
 //! Clients that break rules: random bytes, damaged packets, acknowledgements for nothing, endless
-//! silence. Nothing they do may harm others. Their topics and identifiers are their own. Must not know
-//! the oracles.
+//! silence. Nothing they do may harm others. Their topics and identifiers are their own. Must not
+//! know the oracles.
 
 use martlet_proto::{
     Ack, Connect, ConnectProperties, Packet, PacketId, Publish, Qos, ReasonCode, Subscribe,

@@ -1,7 +1,7 @@
-//! The simulator: the second caller of `Shard::step`. It runs a whole broker of several shards with its
-//! clients on virtual time, with faults chosen by a seed, and compares what the clients see with what the
-//! standard allows. The same seed gives the same run, bit for bit. There are no clocks, sockets or threads
-//! in here; the program `martlet-sim` spreads seeds over threads.
+//! The simulator: the second caller of `Shard::step`. It runs a whole broker of several shards with
+//! its clients on virtual time, with faults chosen by a seed, and compares what the clients see
+//! with what the standard allows. The same seed gives the same run, bit for bit. There are no
+//! clocks, sockets or threads in here; the program `martlet-sim` spreads seeds over threads.
 
 #![forbid(unsafe_code)]
 

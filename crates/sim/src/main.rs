@@ -1,5 +1,5 @@
-//! `martlet-sim`: runs seeds, on two threads, and says which fail and how to repeat them. Must not know
-//! what a run is.
+//! `martlet-sim`: runs seeds, on two threads, and says which fail and how to repeat them. Must not
+//! know what a run is.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -1,8 +1,9 @@
-//! The shadow model: what every client said and saw, and what the broker logged, as intervals of steps.
-//! Each family of rules has its own file. Must not know the engine's insides.
+//! The shadow model: what every client said and saw, and what the broker logged, as intervals of
+//! steps. Each family of rules has its own file. Must not know the engine's insides.
 //!
-//! A client's packet takes effect somewhere between the step in which it was sent and the step in which
-//! its answer was read. What certainly held in that interval is required; what may have held is allowed.
+//! A client's packet takes effect somewhere between the step in which it was sent and the step in
+//! which its answer was read. What certainly held in that interval is required; what may have held
+//! is allowed.
 
 mod delivery;
 mod ending;

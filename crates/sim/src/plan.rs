@@ -1,5 +1,5 @@
-//! What kind of run a seed stands for: how many shards and clients, which faults, which limits. Must not
-//! know how a run goes.
+//! What kind of run a seed stands for: how many shards and clients, which faults, which limits.
+//! Must not know how a run goes.
 
 use martlet_engine::Limits;
 
@@ -78,7 +78,8 @@ impl Plan {
 
 fn limits(random: &mut Random) -> Limits {
     let defaults = Limits::default();
-    // Small enough to be reached by the acknowledgements and messages of a run; the first is the lower.
+    // Small enough to be reached by the acknowledgements and messages of a run; the first is the
+    // lower.
     let marks = [(100, 200), (100, 3_000), (64 * 1024, 256 * 1024)];
     let (outbox_low_bytes, outbox_pause_bytes) = random.pick(&marks);
     Limits {

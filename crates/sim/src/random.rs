@@ -1,4 +1,5 @@
-//! The one source of chance of a run: a small generator, seeded. Must not know what is decided by it.
+//! The one source of chance of a run: a small generator, seeded. Must not know what is decided by
+//! it.
 
 /// xoshiro256++, seeded by splitmix64.
 #[derive(Debug, Clone)]

@@ -1,5 +1,5 @@
-//! One run: clients, shards and time in whatever order chance gives, then the finale. Must not know any
-//! rule: it calls the oracles at the moments for which they are made.
+//! One run: clients, shards and time in whatever order chance gives, then the finale. Must not know
+//! any rule: it calls the oracles at the moments for which they are made.
 
 use martlet_proto::{Qos, RetainHandling, SubscriptionOptions, Version};
 

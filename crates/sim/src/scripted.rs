@@ -1,5 +1,6 @@
-//! One script of acts, run on brokers of different sizes: what each client gets must not depend on the
-//! number of shards. Every act is carried through to rest before the next. Must not know any rule.
+//! One script of acts, run on brokers of different sizes: what each client gets must not depend on
+//! the number of shards. Every act is carried through to rest before the next. Must not know any
+//! rule.
 
 use std::collections::BTreeMap;
 

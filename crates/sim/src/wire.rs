@@ -1,5 +1,5 @@
-//! A transport between a client and a shard: two streams of bytes with delay, limits and sudden ends.
-//! Must not know MQTT.
+//! A transport between a client and a shard: two streams of bytes with delay, limits and sudden
+//! ends. Must not know MQTT.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

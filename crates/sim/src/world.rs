@@ -1,6 +1,6 @@
-//! The broker in a box: its shards, their mailboxes, the transports and the time. Turns of the shards
-//! run in whatever order the caller chooses; between two outputs of one turn others may run. Must not
-//! know clients or oracles: it keeps the broker's log for them.
+//! The broker in a box: its shards, their mailboxes, the transports and the time. Turns of the
+//! shards run in whatever order the caller chooses; between two outputs of one turn others may run.
+//! Must not know clients or oracles: it keeps the broker's log for them.
 
 use std::io::IoSlice;
 
@@ -29,7 +29,8 @@ pub struct World {
     pub step: u64,
     /// Log events not yet taken by the oracles: shard, time, event.
     pub log: Vec<(usize, LogEvent)>,
-    /// Wires whose end was told to a shard, with the step of its last turn and the time: the log says so only at the end of a turn.
+    /// Wires whose end was told to a shard, with the step of its last turn and the time: the log
+    /// says so only at the end of a turn.
     pub ends: Vec<(usize, u64, u64)>,
     /// Questions to the authentication port: shard and request.
     pub questions: Vec<(usize, AuthRequest)>,
@@ -144,8 +145,9 @@ impl World {
         self.live.retain(|wire| self.wires[*wire].place != Place::Gone);
     }
 
-    /// All that is there, before any connection is read: a client's bytes may have been caused by what
-    /// another shard had said before (a publisher that saw its acknowledgement told another one).
+    /// All that is there, before any connection is read: a client's bytes may have been caused by
+    /// what another shard had said before (a publisher that saw its acknowledgement told another
+    /// one).
     fn take_letters(&mut self, shard: usize) {
         while let Some(letter) = self.hosts[shard].mailbox.pop_front() {
             match letter {

@@ -131,7 +131,8 @@ impl Client {
         link.receive_max = ack.properties.receive_max.unwrap_or(u16::MAX);
         let (wire, version) = (link.wire, self.profile.version);
         stage.book.connack(wire, ack.session_present);
-        // Version 3.1 does not say it; the client knows by the book, as a person would by experience.
+        // Version 3.1 does not say it; the client knows by the book, as a person would by
+        // experience.
         let resumed = match version {
             Version::V31 => stage.book.wires.get(&wire).is_some_and(|record| record.resumed),
             _ => ack.session_present,
@@ -139,7 +140,8 @@ impl Client {
         if let Some(link) = &mut self.link {
             link.resumed = resumed;
         }
-        // It may be one that an earlier connection of the client began without the client's knowing.
+        // It may be one that an earlier connection of the client began without the client's
+        // knowing.
         let session = stage.book.session_of(wire);
         let is_known = self.memory.session == session;
         self.memory.session = session;
@@ -166,8 +168,8 @@ impl Client {
         }
     }
 
-    /// What was sent before the CONNACK of a connection that is over belongs to nobody: the broker may
-    /// come to it whenever it likes.
+    /// What was sent before the CONNACK of a connection that is over belongs to nobody: the broker
+    /// may come to it whenever it likes.
     pub(super) fn forget_early(&mut self, link: &Link) {
         if !link.open {
             self.memory.outgoing.retain(|outgoing| outgoing.wire != link.wire);

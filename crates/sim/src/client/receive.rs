@@ -1,4 +1,5 @@
-//! What a client does with what it reads, and the acknowledgements it owes. Must not know why it was sent.
+//! What a client does with what it reads, and the acknowledgements it owes. Must not know why it
+//! was sent.
 
 use martlet_proto::{
     Ack, Framing, Packet, PacketId, Publish, Qos, ReasonCode, Sender, decode, frame,
@@ -165,8 +166,8 @@ impl Client {
         whole.encoded_len(self.profile.version) > size_max
     }
 
-    /// Messages that came over this connection and are not finished: all that were not there before,
-    /// and those before that came again.
+    /// Messages that came over this connection and are not finished: all that were not there
+    /// before, and those before that came again.
     fn on_the_wire(&self) -> usize {
         let Some(link) = &self.link else { return 0 };
         let incoming = &self.memory.incoming;

@@ -1,5 +1,5 @@
-//! The topics and filters of a run. Share groups have topics of their own, so that their copies can be
-//! counted; must not know who uses them.
+//! The topics and filters of a run. Share groups have topics of their own, so that their copies can
+//! be counted; must not know who uses them.
 
 use crate::random::Random;
 

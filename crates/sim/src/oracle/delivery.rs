@@ -1,5 +1,5 @@
-//! Deliveries: nobody gets what is not for them, everybody gets what is, as often and in the way that was
-//! asked for. Must not know connections beyond their sessions.
+//! Deliveries: nobody gets what is not for them, everybody gets what is, as often and in the way
+//! that was asked for. Must not know connections beyond their sessions.
 
 use martlet_proto::{
     ForwardFields, ForwardProperties, PacketId, Publish, PublishProperties, Qos, SubscriptionIds,
@@ -32,8 +32,8 @@ pub struct Delivery {
 }
 
 impl Book {
-    /// A client reads a PUBLISH. `name` is its topic, aliases resolved; `again` says that the client has
-    /// it already. Returns the message, when it is one of the run's.
+    /// A client reads a PUBLISH. `name` is its topic, aliases resolved; `again` says that the
+    /// client has it already. Returns the message, when it is one of the run's.
     pub fn delivered(
         &mut self,
         wire: usize,
@@ -163,8 +163,8 @@ impl Book {
         }
     }
 
-    /// At the end: whatever had to be delivered was. `dropped` is what the broker says it dropped from
-    /// full queues.
+    /// At the end: whatever had to be delivered was. `dropped` is what the broker says it dropped
+    /// from full queues.
     pub fn check_required(&mut self, dropped: u64) {
         let mut missing = Vec::new();
         for (number, session) in self.sessions.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! The ends of connections: whether the broker had a reason, and whether it said it. Must not know what
-//! becomes of the session.
+//! The ends of connections: whether the broker had a reason, and whether it said it. Must not know
+//! what becomes of the session.
 
 use martlet_engine::{Cause, TransportEnd};
 use martlet_proto::ReasonCode;
@@ -53,7 +53,8 @@ impl Book {
         }
     }
 
-    /// The transport's side of what the log said: what the broker claims must be what happened there.
+    /// The transport's side of what the log said: what the broker claims must be what happened
+    /// there.
     pub fn check_end(&mut self, number: usize, wire: &Wire) {
         let Some(record) = self.wires.get(&number) else { return };
         let Some(cause) = record.ended else { return };
@@ -101,8 +102,8 @@ impl Book {
         }
     }
 
-    /// A client reads the end of a connection; `said` is the reason in the last packet, if that was a
-    /// DISCONNECT or a CONNACK with an error.
+    /// A client reads the end of a connection; `said` is the reason in the last packet, if that was
+    /// a DISCONNECT or a CONNACK with an error.
     pub fn end_was_read(&mut self, number: usize, wire: &Wire, said: Option<ReasonCode>) {
         let Some(record) = self.wires.get(&number) else { return };
         let client = &self.clients[record.client];

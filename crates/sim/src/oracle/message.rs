@@ -121,7 +121,8 @@ impl Book {
         let message = &mut self.messages[id as usize];
         if message.acked == NEVER {
             message.acked = self.step;
-            // A will is only on its way; a client that reads an acknowledgement comes after the mail.
+            // A will is only on its way; a client that reads an acknowledgement comes after the
+            // mail.
             if message.kind == Kind::Publish {
                 message.over = message.over.min(self.step);
             }
@@ -149,7 +150,8 @@ impl Book {
         let message = &self.messages[id as usize];
         let step = |step: Step| if step == NEVER { "-".to_owned() } else { step.to_string() };
         let mut text = format!(
-            "message {id} ({:?} of {} over wire {}, {} QoS {} retain {} {} bytes, sent {}x from {} to {}, acked {}, settled {})",
+            "message {id} ({:?} of {} over wire {}, {} QoS {} retain {} \
+             {} bytes, sent {}x from {} to {}, acked {}, settled {})",
             message.kind,
             self.clients[message.client].id,
             message.wire,

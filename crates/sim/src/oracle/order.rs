@@ -1,5 +1,5 @@
-//! Order: for each publisher, topic and QoS, first deliveries come in the order of publication. Must not
-//! know what was asked for.
+//! Order: for each publisher, topic and QoS, first deliveries come in the order of publication.
+//! Must not know what was asked for.
 
 use martlet_proto::Qos;
 
@@ -7,8 +7,8 @@ use super::{Book, Kind, NEVER};
 
 impl Book {
     /// A delivery that is new to the client: nothing published later may have come before. `copies`
-    /// counts the deliveries of this message with this one; `granted` is the QoS that the session surely
-    /// had when the message was first transmitted.
+    /// counts the deliveries of this message with this one; `granted` is the QoS that the session
+    /// surely had when the message was first transmitted.
     pub(super) fn check_order(
         &mut self,
         session: usize,
@@ -30,13 +30,13 @@ impl Book {
         let overtaken = (*newest > id).then_some(*newest);
         *newest = id.max(*newest);
         // Connections may be let in in another order than they were opened in.
-        let connected = |id: u32| {
-            let wire = self.messages[id as usize].wire;
-            self.wires.get(&wire).map_or(NEVER, |record| record.connected)
-        };
-        let overtaken = overtaken.filter(|newer| connected(id) <= connected(*newer));
-        // A message that was transmitted twice may have been routed only the second time, unless its
-        // subscriber was there from the start and it could not be dropped.
+        let wire = |id: u32| self.messages[id as usize].wire;
+        let connected =
+            |id: u32| self.wires.get(&wire(id)).map_or(NEVER, |record| record.connected);
+        let overtaken =
+            overtaken.filter(|newer| wire(id) == wire(*newer) || connected(id) < connected(*newer));
+        // A message that was transmitted twice may have been routed only the second time, unless
+        // its subscriber was there from the start and it could not be dropped.
         let was_kept = granted.is_some_and(|granted| granted.min(message.qos) > Qos::AtMostOnce);
         let was_kept = was_kept && delivered > Qos::AtMostOnce;
         let can_drop = message.expiry_s.is_some() || self.limits.queue_messages_max < 1000;

@@ -1,5 +1,5 @@
-//! Retained messages: a new subscriber gets the current ones, and never an old value after a newer one.
-//! Must not know wildcards' cost or where messages are kept.
+//! Retained messages: a new subscriber gets the current ones, and never an old value after a newer
+//! one. Must not know wildcards' cost or where messages are kept.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Sessions: which exist, whose they are, what they are subscribed to. The broker's log says in which
-//! order things happened; this file says whether they may. Must not know messages.
+//! Sessions: which exist, whose they are, what they are subscribed to. The broker's log says in
+//! which order things happened; this file says whether they may. Must not know messages.
 
 use std::collections::BTreeMap;
 
@@ -273,12 +273,13 @@ impl Book {
         // A session that is due may be found or not, until a turn has ended since.
         let surely_gone = !exists || self.turned_at_ms[shard] >= expires_at_ms;
         let surely_there = exists && self.now_ms < expires_at_ms;
-        // [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-23] [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT-4.1.0-1]
-        // [MQTT-4.1.0-2] [MQTT3-3.1.2-4] [MQTT3-3.1.2-6] [MQTT3-4.1.0-1]
+        // [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-23] [MQTT-3.2.2-2] [MQTT-3.2.2-3]
+        // [MQTT-4.1.0-1] [MQTT-4.1.0-2] [MQTT3-3.1.2-4] [MQTT3-3.1.2-6] [MQTT3-4.1.0-1]
         let wrong = if resumed { clean || surely_gone } else { !clean && surely_there };
         if wrong {
             let text = format!(
-                "{} over wire {wire}: resumed {resumed}, clean {clean}, session there {exists}, it expires at {expires_at_ms} ms, now {} ms",
+                "{} over wire {wire}: resumed {resumed}, clean {clean}, session there {exists}, \
+                 it expires at {expires_at_ms} ms, now {} ms",
                 known.id, self.now_ms
             );
             return self.fail("sessions", text);

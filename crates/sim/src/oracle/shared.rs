@@ -20,8 +20,8 @@ struct Group {
 }
 
 impl Book {
-    /// At the end: how often each message came to share groups. `dropped` is what the broker says it
-    /// dropped.
+    /// At the end: how often each message came to share groups. `dropped` is what the broker says
+    /// it dropped.
     pub fn check_shared(&mut self, dropped: u64) {
         let mut missing = Vec::new();
         let mut surplus = None;
@@ -33,7 +33,8 @@ impl Book {
             let sessions = self.sessions.iter().filter(|session| !self.is_watcher(session.client));
             let copies: u32 =
                 sessions.map(|s| s.copies.get(&message.id).copied().unwrap_or(0)).sum();
-            // [MQTT-4.8.2-4] [MQTT-4.8.2-5] A QoS 2 message ends with the session that it was sent to.
+            // [MQTT-4.8.2-4] [MQTT-4.8.2-5] A QoS 2 message ends with the session that it was sent
+            // to.
             let is_due = |group: &&Group| {
                 group.certain
                     && !group.too_large
