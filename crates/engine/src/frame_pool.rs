@@ -14,6 +14,12 @@ const FRAME_BYTES_MAX: usize = 1 << 20;
 /// much more than it has sent.
 const RESERVE_BYTES_MAX: usize = 256 * 1024;
 
+/// Frames looked at for one that fits; behind them a new one is made.
+const LOOKS_MAX: usize = 8;
+
+/// Frames below this are not told apart.
+const SMALL_BYTES: usize = 4096;
+
 /// Frames handed out before, oldest first. The pool holds one reference of each; when it is the last
 /// one, the memory is free.
 #[derive(Debug, Default)]
@@ -25,16 +31,22 @@ pub(crate) struct FramePool {
 impl FramePool {
     /// An empty buffer, with room for a frame of `len` bytes unless that is very large.
     pub(crate) fn take(&mut self, len: usize) -> Vec<u8> {
-        // The oldest one is free, or held for long: then it is not worth keeping.
-        while let Some(oldest) = self.frames.pop_front() {
+        let reserve = len.min(RESERVE_BYTES_MAX);
+        for _ in 0..LOOKS_MAX {
+            // The oldest one is free, or held for long: then it is not worth keeping.
+            let Some(oldest) = self.frames.pop_front() else { break };
             self.bytes -= oldest.capacity();
-            if let Some(mut buffer) = Arc::into_inner(oldest) {
-                buffer.clear();
-                buffer.reserve_exact(len.min(RESERVE_BYTES_MAX));
-                return buffer;
+            let Some(mut buffer) = Arc::into_inner(oldest) else { continue };
+            // A small message that is kept would keep all of a large buffer.
+            if buffer.capacity() > 2 * len.max(SMALL_BYTES) {
+                self.share(buffer);
+                continue;
             }
+            buffer.clear();
+            buffer.reserve_exact(reserve);
+            return buffer;
         }
-        Vec::with_capacity(len.min(RESERVE_BYTES_MAX))
+        Vec::with_capacity(reserve)
     }
 
     /// Shares a filled buffer, which comes back when its last user is done.
@@ -72,5 +84,27 @@ mod tests {
         let held = pool.share(again);
         let other = pool.take(5000);
         assert_ne!(other.as_ptr(), held.as_ptr());
+    }
+
+    #[test]
+    fn a_small_frame_does_not_hold_a_large_buffer() {
+        let mut pool = FramePool::default();
+        let mut buffer = pool.take(5000);
+        buffer.extend_from_slice(&vec![7; 1 << 20]);
+        drop(pool.share(buffer));
+        assert!(pool.take(5000).capacity() <= 2 * 5000);
+        // The large one is still there for the next large frame.
+        assert!(pool.take(1 << 20).capacity() >= 1 << 20);
+    }
+
+    #[test]
+    fn frames_that_are_held_do_not_stay_in_the_pool() {
+        let mut pool = FramePool::default();
+        let held: Vec<_> = (0..20).map(|_| pool.share(vec![0; 5000])).collect();
+        for _ in 0..3 {
+            pool.take(5000);
+        }
+        assert_eq!((pool.frames.len(), pool.bytes), (0, 0));
+        drop(held);
     }
 }

@@ -86,9 +86,13 @@ impl Message {
         self.payload.of(&self.data)
     }
 
-    /// What the message costs a queue that holds it.
+    /// What the message costs a queue that holds it: memory, not length.
     pub(crate) fn bytes(&self) -> usize {
-        self.data.bytes().len() + size_of::<Self>()
+        let data = match &self.data {
+            Data::Copied(bytes) => bytes.len(),
+            Data::Frame(bytes) => bytes.capacity(),
+        };
+        data + size_of::<Self>()
     }
 
     /// The message as if it had just come in.

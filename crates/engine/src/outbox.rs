@@ -92,7 +92,12 @@ impl Outbox {
     }
 
     /// Takes `bytes` sent bytes off the front.
-    pub(crate) fn advance(&mut self, mut bytes: usize) {
+    pub(crate) fn advance(&mut self, bytes: usize) {
+        self.take_off(bytes);
+        self.drop_sent();
+    }
+
+    fn take_off(&mut self, mut bytes: usize) {
         assert!(bytes <= self.len(), "more was sent than there was");
         while let Some(front) = self.large.front() {
             let before = bytes.min(front.at - self.sent);
@@ -116,10 +121,20 @@ impl Outbox {
         if self.sent == self.copied.len() {
             self.copied.clear();
             self.sent = 0;
-        } else if self.large.is_empty() && self.sent > POOLED_BYTES_MAX {
-            self.copied.drain(..self.sent);
-            self.sent = 0;
         }
+    }
+
+    /// Forgets sent bytes once they are the most, whatever else waits: a client that never takes
+    /// everything must not make them pile up, and moving the rest costs no more than they did.
+    fn drop_sent(&mut self) {
+        if self.sent <= POOLED_BYTES_MAX || self.sent < self.copied.len() / 2 {
+            return;
+        }
+        self.copied.drain(..self.sent);
+        for large in &mut self.large {
+            large.at -= self.sent;
+        }
+        self.sent = 0;
     }
 }
 
@@ -158,5 +173,60 @@ impl OutboxPool {
         if self.free.len() < Self::FREE_MAX && outbox.copied.capacity() <= POOLED_BYTES_MAX {
             self.free.push(outbox);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use martlet_proto::{ForwardProperties, Qos};
+
+    use super::*;
+    use crate::frame_pool::FramePool;
+    use crate::ids::SessionKey;
+    use crate::message::{NEVER, PublishView};
+
+    fn large(payload: &[u8]) -> Arc<Message> {
+        let mut view = PublishView {
+            topic: "t",
+            forward: ForwardProperties::default(),
+            payload,
+            qos: Qos::AtMostOnce,
+            retain: false,
+            expires_at_ms: NEVER,
+            origin: SessionKey::NONE,
+            frame: None,
+            kept: None,
+        };
+        view.keep(&mut FramePool::default())
+    }
+
+    fn front(outbox: &Outbox) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 8];
+        let count = outbox.slices(&mut slices);
+        slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect()
+    }
+
+    #[test]
+    fn sent_bytes_do_not_pile_up_while_a_large_payload_waits() {
+        let mut outbox = Outbox::default();
+        outbox.put_large(large(&[0; REFERENCE_BYTES_MIN]));
+        for round in 1..=200_u8 {
+            outbox.put_slice(&[round; 3000]);
+            outbox.put_large(large(&[round; REFERENCE_BYTES_MIN]));
+            // Never all of it: the last payload waits for the next round.
+            outbox.advance(REFERENCE_BYTES_MIN + 3000);
+            assert_eq!(front(&outbox), [round; REFERENCE_BYTES_MIN]);
+        }
+        assert!(outbox.copied.capacity() < 4 * POOLED_BYTES_MAX, "{}", outbox.copied.capacity());
+    }
+
+    #[test]
+    fn a_long_rest_is_not_moved_for_every_write() {
+        let mut outbox = Outbox::default();
+        outbox.put_slice(&vec![7; 100 * POOLED_BYTES_MAX]);
+        outbox.advance(2 * POOLED_BYTES_MAX);
+        assert_eq!(outbox.sent, 2 * POOLED_BYTES_MAX, "most of it still waits");
+        outbox.advance(49 * POOLED_BYTES_MAX);
+        assert_eq!((outbox.sent, outbox.len()), (0, 49 * POOLED_BYTES_MAX));
     }
 }
