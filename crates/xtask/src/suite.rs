@@ -92,7 +92,8 @@ fn tests(project: &Project) -> Result {
     } else {
         project
             .cargo()
-            .args(["test", "--quiet", "--locked", "--workspace", "--all-targets", "--no-fail-fast"])
+            .args(["test", "--quiet", "--locked", "--workspace", "--no-fail-fast"])
+            .args(["--lib", "--bins", "--tests"])
             .run()?;
     }
     project.cargo().args(["test", "--quiet", "--locked", "--workspace", "--doc"]).run()

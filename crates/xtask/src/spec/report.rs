@@ -2,6 +2,7 @@
 //!
 //! Owns the layout only.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -77,5 +78,7 @@ pub(super) fn markdown(rows: &[Row<'_>]) -> String {
 /// The files of the places, each once.
 fn files(places: &[String]) -> String {
     let files = places.iter().map(|place| place.split(':').next().unwrap_or(place));
-    files.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ")
+    let files: Vec<String> =
+        files.collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect();
+    self::places(&files, "-")
 }
