@@ -126,7 +126,7 @@ impl Default for Limits {
             session_expiry_max_s: u32::MAX,
             keep_alive_max_s: 0,
             connect_timeout_ms: 10_000,
-            replay_budget: 256,
+            replay_budget: 1024,
             client_id_bytes_max: 1024,
         }
     }

@@ -102,7 +102,8 @@ pub(crate) enum ToMemberHome {
 #[derive(Debug)]
 pub(crate) struct RetainedAsk {
     pub(crate) session: SessionKey,
-    pub(crate) replay: u32,
+    /// Numbers the questions of the asking shard.
+    pub(crate) number: u64,
     pub(crate) filter: Box<str>,
     pub(crate) cursor: Cursor,
 }
@@ -111,7 +112,8 @@ pub(crate) struct RetainedAsk {
 #[derive(Debug)]
 pub(crate) struct RetainedReply {
     pub(crate) session: SessionKey,
-    pub(crate) replay: u32,
+    /// That of the question.
+    pub(crate) number: u64,
     pub(crate) cursor: Cursor,
     pub(crate) done: bool,
     pub(crate) messages: Vec<Arc<Message>>,

@@ -38,6 +38,7 @@ pub struct Cursor {
     bound: String,
     started: bool,
     done: bool,
+    steps: u64,
 }
 
 /// Whether a scan is finished.
@@ -145,6 +146,7 @@ impl<T: Clone> RetainedStore<T> {
             return ScanEnd::More;
         }
         if !is_wildcard(filter) {
+            cursor.steps += 1;
             cursor.done = true;
             let slot = self.find(filter, self.seed.text(filter.as_bytes()));
             if let Some((topic, value)) = slot.map(|slot| self.slot(slot)) {
@@ -197,6 +199,7 @@ impl<T: Clone> RetainedStore<T> {
             let Some(slot) = self.order.get(position) else {
                 return cursor.finish();
             };
+            cursor.steps += 1;
             let (topic, value) = self.slot(slot);
             match judge(filter, topic, &mut cursor.bound) {
                 Verdict::Match => {
@@ -261,8 +264,19 @@ impl<T: Clone> RetainedStore<T> {
 }
 
 impl Cursor {
+    /// A scan that goes on with `topic`, which its filter matches.
+    pub fn at(topic: &str) -> Self {
+        Self { bound: topic.to_owned(), started: true, done: false, steps: 0 }
+    }
+
+    /// Steps taken so far, see [`RetainedStore::scan`].
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
     fn finish(&mut self) -> ScanEnd {
-        *self = Self { bound: String::new(), started: true, done: true };
+        self.bound = String::new();
+        (self.started, self.done) = (true, true);
         ScanEnd::Done
     }
 }

@@ -55,9 +55,9 @@ pub struct Shard {
     auth: AuthDesk,
     sys: SysDesk,
     /// Sessions with retained messages still to be told.
-    replaying: Vec<SessionKey>,
-    /// Numbers the replays.
-    replays_started: u32,
+    replaying: std::collections::VecDeque<SessionKey>,
+    /// Numbers the replays and their questions to other shards.
+    replay_number: u64,
     /// Connections that were in `Outputs::close`, with their serials: forgotten one turn later.
     doomed: Vec<(ConnId, u32)>,
     /// Connections to be named in `Outputs::close` at the end of this turn.
@@ -93,8 +93,8 @@ impl Shard {
             mailroom: Mailroom::new(config.shard, config.shards),
             auth: AuthDesk::default(),
             sys: SysDesk::new(&config),
-            replaying: Vec::new(),
-            replays_started: 0,
+            replaying: std::collections::VecDeque::new(),
+            replay_number: 0,
             doomed: Vec::new(),
             closing: Vec::new(),
             moving: Vec::new(),

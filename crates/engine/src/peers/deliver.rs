@@ -40,7 +40,7 @@ impl Peers {
             && view.retain
         {
             // A live update beats what the store said before it.
-            replays.beat(view.topic, crate::ids::topic_hash(view.topic));
+            replays.beat(crate::ids::topic_hash(view.topic));
         }
         if is_acknowledged(terms.qos) {
             self.deliver_acknowledged(slot, view, terms)

@@ -179,8 +179,7 @@ impl Shard {
         session.will = will;
         session.will_at_ms = u64::MAX;
         session.expires_at_ms = u64::MAX;
-        let has_replays = session.replays.is_some();
-        let (key, unfinished) = (session.key, session.incoming.len());
+        let unfinished = session.incoming.len();
         let conn = self.peers.conns.get_mut(id).expect("it is being let in");
         conn.session = Some(slot);
         conn.proto.open();
@@ -203,9 +202,7 @@ impl Shard {
         // [MQTT-3.1.2-5] [MQTT-4.4.0-1]
         self.peers.start_resend(slot);
         self.peers.feed(slot);
-        if has_replays {
-            self.replaying.push(key);
-        }
+        self.note_replays(slot);
     }
 
     /// The session of a client: its old one, or a new one. Whether it is the old one.

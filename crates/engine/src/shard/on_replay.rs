@@ -7,8 +7,12 @@ use super::Shard;
 use super::on_publish::option_bits;
 use crate::delivery::{SubscriptionIdList, Terms};
 use crate::ids::{SessionKey, ShardId, topic_hash};
+use crate::index::{FilterId, Subscriber};
 use crate::mail::{MailItem, RetainedAsk, RetainedReply};
 use crate::peers::Peers;
+
+/// Sessions that get on with their replays in one turn: what many want at once must not make it long.
+const REPLAYS_PER_TURN: usize = 32;
 
 /// What a step of a replay came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,39 +26,29 @@ enum Pace {
 }
 
 impl Shard {
-    pub(super) fn start_replay(
-        &mut self,
-        slot: u32,
-        filter: &str,
-        options: u8,
-        subscription_id: u32,
-    ) {
-        let shards = match topic::is_wildcard(filter) {
+    /// Begins to tell a session what is retained; the first of it goes out with this turn.
+    pub(super) fn start_replay(&mut self, slot: u32, filter: FilterId, subscriber: Subscriber) {
+        let text = self.router.subscriptions.filter(filter);
+        let shards = match topic::is_wildcard(text) {
             // Taken from the end: shard 0 first.
             true => (0..self.homes.shards()).rev().map(ShardId).collect(),
-            false => vec![self.homes.of(filter)],
+            false => vec![self.homes.of(text)],
         };
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };
-        let key = session.key;
-        self.replays_started = self.replays_started.wrapping_add(1);
+        let Subscriber { options, subscription_id, .. } = subscriber;
+        self.replay_number += 1;
         let replays = session.replays.get_or_insert_default();
-        replays.start(self.replays_started, filter, options, subscription_id, shards);
-        if self.replay(key) != Pace::Done {
-            self.watch_replays(key);
-        }
-    }
-
-    fn watch_replays(&mut self, key: SessionKey) {
-        if !self.replaying.contains(&key) {
-            self.replaying.push(key);
-        }
+        replays.start(self.replay_number, filter, options, subscription_id, shards);
+        self.note_replays(slot);
     }
 
     /// The session may have room again for what is retained.
     pub(super) fn note_replays(&mut self, slot: u32) {
-        let session = self.peers.sessions.get(slot).filter(|session| session.replays.is_some());
-        if let Some(key) = session.map(|session| session.key) {
-            self.watch_replays(key);
+        let Some(session) = self.peers.sessions.get_mut(slot) else { return };
+        if let Some(replays) = &mut session.replays
+            && !std::mem::replace(&mut replays.is_watched, true)
+        {
+            self.replaying.push_back(session.key);
         }
     }
 
@@ -64,24 +58,28 @@ impl Shard {
         self.peers.sessions.get(slot).is_some_and(|session| session.replays.is_some())
     }
 
-    /// Goes on with every replay that can.
+    /// Goes on with the replays that can, the next ones in turn.
     pub(super) fn run_replays(&mut self, out: &mut crate::Outputs) {
-        for key in std::mem::take(&mut self.replaying) {
-            match self.replay(key) {
-                Pace::Go => {
-                    self.replaying.push(key);
-                    out.more = true;
-                }
-                Pace::Wait | Pace::Done => {}
+        for _ in 0..self.replaying.len().min(REPLAYS_PER_TURN) {
+            let Some(key) = self.replaying.pop_front() else { break };
+            let Some(slot) = self.peers.slot_of(key) else { continue };
+            if let Some(session) = self.peers.sessions.get_mut(slot)
+                && let Some(replays) = &mut session.replays
+            {
+                replays.is_watched = false;
+            }
+            if self.replay(key, slot) == Pace::Go {
+                self.note_replays(slot);
             }
         }
+        out.more |= !self.replaying.is_empty();
     }
 
     /// Delivers up to one turn's budget of retained messages to a session.
-    fn replay(&mut self, key: SessionKey) -> Pace {
-        let Some(slot) = self.peers.slot_of(key) else { return Pace::Done };
-        for _ in 0..self.config.limits.replay_budget {
-            let pace = self.replay_step(key, slot);
+    fn replay(&mut self, key: SessionKey, slot: u32) -> Pace {
+        let mut budget = self.config.limits.replay_budget;
+        while budget > 0 {
+            let pace = self.replay_step(key, slot, &mut budget);
             if pace != Pace::Go {
                 return pace;
             }
@@ -89,7 +87,7 @@ impl Shard {
         Pace::Go
     }
 
-    fn replay_step(&mut self, key: SessionKey, slot: u32) -> Pace {
+    fn replay_step(&mut self, key: SessionKey, slot: u32, budget: &mut usize) -> Pace {
         if !self.peers.takes_replays(slot) {
             return Pace::Wait;
         }
@@ -101,7 +99,6 @@ impl Shard {
             return Pace::Done;
         };
         if let Some(message) = replay.found.pop_front() {
-            let is_old = replay.is_beaten(topic_hash(message.topic()));
             // [MQTT-3.8.3-3]
             let is_echo = replay.options & option_bits::NO_LOCAL != 0 && message.origin == key;
             let terms = Terms {
@@ -111,31 +108,34 @@ impl Shard {
                 ids: SubscriptionIdList::one(replay.subscription_id),
                 group: None,
             };
+            let is_old = replays.front_is_beaten(topic_hash(message.topic()));
             if !is_old && !is_echo && message.expires_at_ms > now_ms {
                 self.peers.deliver_retained(slot, &message, terms);
             }
             return Pace::Go;
         }
-        if replay.waiting {
+        if replay.asked.is_some() {
             return Pace::Wait;
         }
-        let Some(shard) = replay.shards.last().copied() else {
+        let Some(shard) = replay.next_shard() else {
+            *budget -= 1;
             replays.finish_front();
             return Pace::Go;
         };
+        let filter = self.router.subscriptions.filter(replay.filter);
         if shard == self.config.shard {
-            let budget = self.config.limits.replay_budget;
-            let (found, done) =
-                self.retained.scan(&replay.filter, &mut replay.cursor, budget, now_ms);
-            replay.take_found(found, done);
+            let mut cursor = replay.cursor.clone();
+            let (found, done) = self.retained.scan(filter, &mut cursor, budget, now_ms);
+            replay.take_found(found, cursor, done);
             return Pace::Go;
         }
-        replay.waiting = true;
+        self.replay_number += 1;
+        replay.asked = Some(self.replay_number);
         let ask = RetainedAsk {
             session: key,
-            replay: replay.id,
-            filter: replay.filter.clone(),
-            cursor: std::mem::take(&mut replay.cursor),
+            number: self.replay_number,
+            filter: filter.into(),
+            cursor: replay.cursor.clone(),
         };
         self.mailroom.to(shard).push(MailItem::RetainedAsk(Box::new(ask)));
         Pace::Wait
@@ -143,23 +143,23 @@ impl Shard {
 
     /// Another shard's session wants what is retained here.
     pub(super) fn on_retained_ask(&mut self, from: ShardId, ask: RetainedAsk) {
-        let RetainedAsk { session, replay, filter, mut cursor } = ask;
-        let budget = self.config.limits.replay_budget;
+        let RetainedAsk { session, number, filter, mut cursor } = ask;
+        let mut budget = self.config.limits.replay_budget;
         let now_ms = self.peers.now.mono_ms;
-        let (messages, done) = self.retained.scan(&filter, &mut cursor, budget, now_ms);
-        let reply = RetainedReply { session, replay, cursor, done, messages };
+        let (messages, done) = self.retained.scan(&filter, &mut cursor, &mut budget, now_ms);
+        let reply = RetainedReply { session, number, cursor, done, messages };
         self.mailroom.to(from).push(MailItem::RetainedReply(Box::new(reply)));
     }
 
     pub(super) fn on_retained_reply(&mut self, reply: RetainedReply) {
         let Some(slot) = self.peers.slot_of(reply.session) else { return };
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };
-        let Some(replay) = session.replays.as_mut().and_then(|r| r.by_id(reply.replay)) else {
+        let replay = session.replays.as_mut().and_then(|replays| replays.front());
+        // The one that asked may be gone, or have asked again.
+        let Some(replay) = replay.filter(|replay| replay.asked == Some(reply.number)) else {
             return;
         };
-        replay.waiting = false;
-        replay.cursor = reply.cursor;
-        replay.take_found(reply.messages, reply.done);
-        self.watch_replays(reply.session);
+        replay.take_found(reply.messages, reply.cursor, reply.done);
+        self.note_replays(slot);
     }
 }

@@ -10,6 +10,13 @@ use crate::message::{Message, NEVER, PublishView};
 use crate::retained::{Cursor, RetainedStore, ScanEnd};
 use crate::stats::Drop;
 
+/// A batch for a replay is full with so many bytes: it may have to wait for a slow client, and be
+/// replaced in the store meanwhile.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Steps of a scan between two looks at the bytes found.
+const SCAN_STEPS: usize = 8;
+
 /// The store and what it holds.
 #[derive(Debug)]
 pub(super) struct Retained {
@@ -80,21 +87,31 @@ impl Retained {
         self.expiries.peek().map(|Reverse((at_ms, _))| *at_ms)
     }
 
-    /// The next matching messages that have not expired.
+    /// The next matching messages that have not expired, and whether they are the last; takes what
+    /// the scan visited off `budget`.
     pub(super) fn scan(
         &self,
         filter: &str,
         cursor: &mut Cursor,
-        budget: usize,
+        budget: &mut usize,
         now_ms: u64,
     ) -> (Vec<Arc<Message>>, bool) {
-        let mut found = Vec::new();
-        let end = self.store.scan(filter, cursor, budget, &mut |_, message| {
-            if message.expires_at_ms > now_ms {
-                found.push(Arc::clone(message));
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        while *budget > 0 && bytes < BATCH_BYTES {
+            let before = cursor.steps();
+            let end =
+                self.store.scan(filter, cursor, SCAN_STEPS.min(*budget), &mut |_, message| {
+                    if message.expires_at_ms > now_ms {
+                        bytes += message.bytes();
+                        found.push(Arc::clone(message));
+                    }
+                });
+            *budget -= (cursor.steps() - before) as usize;
+            if end == ScanEnd::Done {
+                return (found, true);
             }
-        });
-        (found, end == ScanEnd::Done)
+        }
+        (found, false)
     }
 
     pub(super) fn check_invariants(&self) {

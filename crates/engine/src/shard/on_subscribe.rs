@@ -115,6 +115,7 @@ impl Shard {
             pending.replays.push(filter.into());
         } else if let Some(session) = self.peers.sessions.get_mut(slot)
             && let Some(replays) = &mut session.replays
+            && let Some(filter) = self.router.subscriptions.find(filter)
         {
             // What the replaced subscription has still to be told goes by the new terms.
             replays.change(filter, options.to_bits(), subscription_id);
@@ -207,10 +208,9 @@ impl Shard {
         let Some(slot) = self.peers.slot_of(session) else { return };
         for filter in replays {
             // It may have been unsubscribed from while the SUBACK waited [MQTT-3.10.4-2], or replaced.
-            let known = self.router.subscriptions.find(&filter);
-            let known = known.and_then(|known| self.router.subscriptions.get(known, slot));
-            if let Some(Subscriber { options, subscription_id, .. }) = known.copied() {
-                self.start_replay(slot, &filter, options, subscription_id);
+            let Some(filter) = self.router.subscriptions.find(&filter) else { continue };
+            if let Some(subscriber) = self.router.subscriptions.get(filter, slot).copied() {
+                self.start_replay(slot, filter, subscriber);
             }
         }
     }

@@ -38,7 +38,7 @@ impl Shard {
             return false;
         }
         if let Some(replays) = &mut session.replays {
-            replays.cancel(filter);
+            replays.cancel(filter_id);
         }
         self.peers.stats.subscriptions -= 1;
         self.forget_subscription(filter_id, slot);

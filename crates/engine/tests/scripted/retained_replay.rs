@@ -278,6 +278,55 @@ fn a_live_update_beats_a_pending_replay() {
 }
 
 #[test]
+fn many_live_updates_leave_no_old_value_behind() {
+    on_every_size(|rig| {
+        rig.connect(&v5("p"));
+        for i in 0..40 {
+            retain(rig, &format!("r/{i}"), "old", 1);
+        }
+        rig.connect(&v5("s").receive_max(1));
+        rig.subscribe("s", "r/+", 1);
+        let first = rig.expect_publish("s");
+        // More than are remembered one by one, the topics of the replay first and in the middle.
+        for i in (0..20).chain(100..4300).chain(20..40) {
+            let qos = u8::from(i < 40);
+            rig.give_message("p", &msg(&format!("r/{i}"), "new").qos(qos).retain());
+        }
+        rig.settle();
+        rig.ignore_the_rest();
+        rig.finish_message("s", &first);
+        let mut last = std::collections::BTreeMap::from([(first.topic.clone(), first.payload)]);
+        while rig.client("s").inbox_len() > 0 {
+            let message = rig.take_message("s");
+            last.insert(message.topic, message.payload);
+        }
+        assert_eq!(last.len(), 4240);
+        assert!(last.values().all(|payload| payload == b"new"));
+    });
+}
+
+#[test]
+fn a_turn_tells_one_client_so_much_and_no_more() {
+    let tune = |config: &mut ShardConfig| config.limits.replay_budget = 3;
+    on_every_size_with(tune, |rig| {
+        rig.connect(&v5("p"));
+        let topics: Vec<_> = (0..12).map(|i| format!("r/{i}")).collect();
+        for topic in &topics {
+            retain(rig, topic, "m", 0);
+        }
+        rig.connect(&v5("s"));
+        let filters: Vec<_> = topics.iter().map(|topic| (topic.as_str(), options(0))).collect();
+        rig.give_subscribe("s", &filters, None);
+        rig.settle_until_answered("s");
+        let at_once = rig.client("s").inbox_len();
+        assert!(at_once <= 4, "SUBACK and {at_once} messages within a turn");
+        rig.settle();
+        rig.take_first("s", PacketType::SubAck);
+        assert_eq!(rig.take_payloads("s").len(), 12);
+    });
+}
+
+#[test]
 fn a_full_store_keeps_no_outdated_value() {
     let tune = |config: &mut ShardConfig| {
         config.limits.retained_messages_max = 1;
