@@ -39,7 +39,11 @@ impl Book {
         // its subscriber was there from the start and it could not be dropped.
         let was_kept = granted.is_some_and(|granted| granted.min(message.qos) > Qos::AtMostOnce);
         let was_kept = was_kept && delivered > Qos::AtMostOnce;
-        let can_drop = message.expiry_s.is_some() || self.limits.queue_messages_max < 1000;
+        // Topic, properties and headers take less than 200 bytes.
+        let size_max = self.clients[self.sessions[session].client].packet_size_max;
+        let can_drop = message.expiry_s.is_some()
+            || self.limits.queue_messages_max < 1000
+            || size_max < message.payload_bytes + 200;
         if let Some(newer) = overtaken
             && (message.sends == 1 || was_kept && !can_drop)
         {
