@@ -204,11 +204,12 @@ impl ShardLoop {
         }
     }
 
-    /// Reads what a closed connection still sends, one buffer, into nothing.
-    pub(crate) fn discard(&mut self, conn: ConnId) {
-        let Some((stream, flags)) = self.transports.get(conn) else { return };
+    /// Reads what a closed connection still sends, one buffer, into nothing; returns how many bytes
+    /// that was.
+    pub(crate) fn discard(&mut self, conn: ConnId) -> usize {
+        let Some((stream, flags)) = self.transports.get(conn) else { return 0 };
         if !flags.has(Flags::LINGERING) {
-            return;
+            return 0;
         }
         match stream.read(&mut self.buffer) {
             ReadOutcome::Bytes(count) => {
@@ -216,10 +217,12 @@ impl ShardLoop {
                     flags.set(Flags::QUEUED);
                     self.queue.push_back(conn);
                 }
+                count
             }
-            ReadOutcome::Blocked => {}
+            ReadOutcome::Blocked => 0,
             ReadOutcome::End | ReadOutcome::Failed(_) => {
                 self.transports.remove(conn);
+                0
             }
         }
     }

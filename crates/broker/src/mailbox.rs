@@ -128,6 +128,11 @@ impl Mailbox {
         let _ = self.waker.wake();
     }
 
+    /// Whether there may be letters.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::SeqCst)
+    }
+
     /// Whether senders may go on.
     pub(crate) fn has_room(&self) -> bool {
         self.bytes.load(Ordering::SeqCst) <= self.bytes_max

@@ -29,7 +29,7 @@ impl ShardLoop {
             let Some((_, flags)) = self.transports.get(conn) else { continue };
             flags.clear(Flags::QUEUED);
             if flags.has(Flags::RELEASED) {
-                self.discard(conn);
+                budget = budget.saturating_sub(self.discard(conn));
             } else if !flags.has(Flags::PAUSED) {
                 budget = budget.saturating_sub(self.read(now, conn));
             } else if flags.has(Flags::BROKEN) {
@@ -51,6 +51,11 @@ impl ShardLoop {
                 } else {
                     flags.set(Flags::READABLE.or(Flags::QUEUED));
                     self.queue.push_back(conn);
+                }
+                // What a client says may be about what another shard has done before (it saw that
+                // shard's acknowledgement): mail that was there when the bytes came goes first.
+                if self.mailboxes[usize::from(self.id.0)].is_filled() {
+                    self.take_letters(now);
                 }
                 let bytes = &self.buffer[..count];
                 self.shard.step(now, Input::Bytes { conn, bytes }, &mut self.out);

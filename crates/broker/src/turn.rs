@@ -180,7 +180,7 @@ impl ShardLoop {
     }
 
     /// Takes what the other threads sent, in the order in which they did.
-    fn take_letters(&mut self, now: Now) {
+    pub(crate) fn take_letters(&mut self, now: Now) {
         for shard in self.waiting_for.iter() {
             if self.mailboxes[usize::from(shard.0)].has_room() {
                 self.waiting_for.remove(shard);
