@@ -78,6 +78,11 @@ pub struct Limits {
     pub outbox_pause_bytes: usize,
     /// Subscriptions of one session: what ends with it has to be taken out of the index in one go.
     pub subscriptions_max: usize,
+    /// Shared subscriptions of one session: one message can come to it once for each of its groups,
+    /// and all of them are told when its connection comes or goes.
+    pub shared_subscriptions_max: usize,
+    /// Bytes of the topic filters of one session. Every shard has a copy of those with wildcards.
+    pub subscription_bytes_max: u32,
     /// Topic filters of one SUBSCRIBE that are looked at; the rest is refused with 0x97. A turn must not
     /// last as long as the largest packet could make it.
     pub subscribe_filters_max: usize,
@@ -118,6 +123,8 @@ impl Default for Limits {
             outbox_low_bytes: 64 * 1024,
             outbox_pause_bytes: 256 * 1024,
             subscriptions_max: 100_000,
+            shared_subscriptions_max: 1_000,
+            subscription_bytes_max: 16 * MIB as u32,
             subscribe_filters_max: 16_384,
             topic_levels_max: 128,
             sessions_max: 10_000_000,

@@ -5,7 +5,7 @@ use martlet_proto::{Connect, Will as WillFields};
 use martlet_session::server::Grant;
 
 use crate::frame_pool::FramePool;
-use crate::ids::SessionKey;
+use crate::ids::Publisher;
 use crate::message::{NEVER, PublishView};
 use crate::will::Will;
 
@@ -50,7 +50,7 @@ fn keep_will(will: &WillFields<'_>, frames: &mut FramePool) -> Will {
         // [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT3-3.1.2-16] [MQTT3-3.1.2-17]
         retain: will.retain,
         expires_at_ms: NEVER,
-        origin: SessionKey::NONE,
+        origin: Publisher::BROKER,
         frame: None,
         kept: None,
     };

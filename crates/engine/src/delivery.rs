@@ -15,7 +15,7 @@ pub(crate) enum SubscriptionIdList {
     #[default]
     None,
     One([u32; 1]),
-    Many(Box<[u32]>),
+    Many(Vec<u32>),
 }
 
 impl SubscriptionIdList {
@@ -39,15 +39,11 @@ impl SubscriptionIdList {
         if id == 0 {
             return;
         }
-        *self = match std::mem::take(self) {
-            Self::None => Self::One([id]),
-            Self::One([first]) => Self::Many(Box::new([first, id])),
-            Self::Many(many) => {
-                let mut list = many.into_vec();
-                list.push(id);
-                Self::Many(list.into_boxed_slice())
-            }
-        };
+        match self {
+            Self::None => *self = Self::One([id]),
+            Self::One([first]) => *self = Self::Many(vec![*first, id]),
+            Self::Many(many) => many.push(id),
+        }
     }
 }
 

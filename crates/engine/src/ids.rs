@@ -24,9 +24,6 @@ pub const SHARDS_MAX: u16 = 64;
 pub(crate) struct SessionKey(u64);
 
 impl SessionKey {
-    /// No session: the broker itself, or a will whose session has ended.
-    pub(crate) const NONE: Self = Self(u64::MAX);
-
     const GENERATION_BITS: u32 = 24;
 
     pub(crate) fn new(shard: ShardId, generation: u32, slot: u32) -> Self {
@@ -40,6 +37,20 @@ impl SessionKey {
 
     pub(crate) fn slot(self) -> u32 {
         self.0 as u32
+    }
+}
+
+/// Who published a message: a client identifier, known by its hash. It outlives sessions, for No Local
+/// is about the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Publisher(u64);
+
+impl Publisher {
+    /// The broker itself.
+    pub(crate) const BROKER: Self = Self(0);
+
+    pub(crate) fn client(client_id: &str) -> Self {
+        Self(topic_hash(client_id) | 1)
     }
 }
 

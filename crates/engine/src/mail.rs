@@ -7,7 +7,7 @@ use martlet_proto::{ForwardProperties, Qos};
 
 use crate::delivery::SubscriptionIdList;
 use crate::frame_pool::FramePool;
-use crate::ids::{GroupKey, SessionKey, ShardId};
+use crate::ids::{GroupKey, Publisher, SessionKey, ShardId};
 use crate::interest::InterestChange;
 use crate::message::{Message, PublishView};
 use crate::retained::Cursor;
@@ -36,7 +36,7 @@ pub(crate) struct Copied {
     qos: Qos,
     retain: bool,
     expires_at_ms: u64,
-    origin: SessionKey,
+    origin: Publisher,
 }
 
 /// One thing a shard tells another.
@@ -60,6 +60,32 @@ pub(crate) enum MailItem {
     RetainedReply(Box<RetainedReply>),
     /// The sender's figures, for the shard that publishes `$SYS`.
     Stats(Box<Stats>),
+}
+
+impl MailItem {
+    /// What an item holds beyond its own size.
+    fn referenced_bytes(&self) -> usize {
+        match self {
+            Self::Publish(message) | Self::Retain(message) => message.bytes(),
+            Self::Interest(
+                InterestChange::AddWildcard(filter) | InterestChange::RemoveWildcard(filter),
+            ) => filter.len(),
+            Self::Group(
+                ToGroupHome::Join { filter, .. }
+                | ToGroupHome::Leave { filter, .. }
+                | ToGroupHome::Online { filter, .. },
+            ) => filter.len(),
+            Self::Group(ToGroupHome::Return { message, .. }) => message.bytes(),
+            Self::Member(ToMemberHome::Deliver { message, .. }) => message.bytes(),
+            Self::RetainedAsk(ask) => size_of::<RetainedAsk>() + ask.filter.len(),
+            Self::RetainedReply(reply) => {
+                size_of::<RetainedReply>()
+                    + reply.messages.iter().map(|message| message.bytes()).sum::<usize>()
+            }
+            Self::Stats(_) => size_of::<Stats>(),
+            Self::Copied(_) | Self::Interest(_) | Self::Member(ToMemberHome::Joined { .. }) => 0,
+        }
+    }
 }
 
 /// What a member's home tells the home of its group.
@@ -151,6 +177,7 @@ impl Mail {
     }
 
     pub(crate) fn push(&mut self, item: MailItem) {
+        self.referenced_bytes += item.referenced_bytes();
         self.items.push(item);
     }
 
@@ -158,9 +185,7 @@ impl Mail {
     pub(crate) fn push_publish(&mut self, view: &mut PublishView<'_>, frames: &mut FramePool) {
         let shared = view.kept.is_some() || view.payload.len() > COPIED_BYTES_MAX;
         if shared || self.arena.len() > ARENA_BYTES_MAX {
-            let message = view.keep(frames);
-            self.referenced_bytes += message.bytes();
-            self.items.push(MailItem::Publish(message));
+            self.push(MailItem::Publish(view.keep(frames)));
             return;
         }
         let start = self.arena.len() as u32;
@@ -206,6 +231,47 @@ impl Arena {
             origin: item.origin,
             frame: None,
             kept: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::NEVER;
+
+    #[test]
+    fn messages_by_reference_count_whatever_they_are_for() {
+        let mut view = PublishView {
+            topic: "t",
+            forward: ForwardProperties::default(),
+            payload: &[7; 10_000],
+            qos: Qos::AtLeastOnce,
+            retain: true,
+            expires_at_ms: NEVER,
+            origin: Publisher::BROKER,
+            frame: None,
+            kept: None,
+        };
+        let message = view.keep(&mut FramePool::default());
+        let group = GroupKey { shard: ShardId(0), slot: 0, generation: 0 };
+        let (member, ids) = (SessionKey::NONE, SubscriptionIdList::None);
+        let again = || Arc::clone(&message);
+        for item in [
+            MailItem::Publish(again()),
+            MailItem::Retain(again()),
+            MailItem::Group(ToGroupHome::Return { group, message: again(), member }),
+            MailItem::Member(ToMemberHome::Deliver {
+                member,
+                group,
+                message: again(),
+                options: 0,
+                ids,
+            }),
+        ] {
+            let mut mail = Mail::new(ShardId(0));
+            mail.push(item);
+            assert!(mail.bytes() > 10_000, "{mail:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use martlet_proto::{ForwardProperties, Put, Qos};
 
 use crate::frame_pool::FramePool;
-use crate::ids::SessionKey;
+use crate::ids::Publisher;
 use crate::outbox::REFERENCE_BYTES_MIN;
 
 /// An immutable application message that outlives the turn it came in.
@@ -20,8 +20,8 @@ pub(crate) struct Message {
     pub(crate) retain: bool,
     /// Monotonic time at which the message expires; `NEVER` without an expiry interval.
     pub(crate) expires_at_ms: u64,
-    /// The session that published it.
-    pub(crate) origin: SessionKey,
+    /// Who published it.
+    pub(crate) origin: Publisher,
 }
 
 /// Where the bytes of a message are.
@@ -130,7 +130,7 @@ pub(crate) struct PublishView<'a> {
     pub(crate) qos: Qos,
     pub(crate) retain: bool,
     pub(crate) expires_at_ms: u64,
-    pub(crate) origin: SessionKey,
+    pub(crate) origin: Publisher,
     /// The frame it was decoded from, when that can be kept without a copy.
     pub(crate) frame: Option<&'a Arc<Vec<u8>>>,
     /// The one owned copy, made when the first receiver needs it.

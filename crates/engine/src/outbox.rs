@@ -182,7 +182,7 @@ mod tests {
 
     use super::*;
     use crate::frame_pool::FramePool;
-    use crate::ids::SessionKey;
+    use crate::ids::Publisher;
     use crate::message::{NEVER, PublishView};
 
     fn large(payload: &[u8]) -> Arc<Message> {
@@ -193,7 +193,7 @@ mod tests {
             qos: Qos::AtMostOnce,
             retain: false,
             expires_at_ms: NEVER,
-            origin: SessionKey::NONE,
+            origin: Publisher::BROKER,
             frame: None,
             kept: None,
         };

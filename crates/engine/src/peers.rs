@@ -79,8 +79,11 @@ impl Peers {
             }
         }
         out.dirty.append(&mut self.dirty);
-        out.pause.append(&mut self.pause);
-        out.resume.append(&mut self.resume);
+        // What holds at the end of the turn counts: a connection may have been both in it.
+        let Self { conns, pause, resume, .. } = self;
+        let holds = |id: &ConnId, paused| conns.get(*id).is_some_and(|conn| conn.paused == paused);
+        out.pause.extend(pause.drain(..).filter(|id| holds(id, true)));
+        out.resume.extend(resume.drain(..).filter(|id| holds(id, false)));
         self.tell_drops();
         out.log.append(&mut self.log);
     }

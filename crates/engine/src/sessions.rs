@@ -10,7 +10,7 @@ use martlet_session::outgoing::{InFlight, Outgoing};
 
 use crate::delivery::{Pending, Queue};
 use crate::hashing::Hashing;
-use crate::ids::{ConnId, SessionKey, ShardId};
+use crate::ids::{ConnId, Publisher, SessionKey, ShardId};
 use crate::index::FilterId;
 use crate::replay::Replays;
 use crate::will::Will;
@@ -20,6 +20,8 @@ use crate::will::Will;
 pub(crate) struct Session {
     pub(crate) client_id: Box<str>,
     pub(crate) key: SessionKey,
+    /// What it signs its messages with.
+    pub(crate) publisher: Publisher,
     /// Its connection, while it has one.
     pub(crate) conn: Option<ConnId>,
     /// Seconds it outlives a connection; 0: it ends with it; `u32::MAX`: for ever.
@@ -37,6 +39,8 @@ pub(crate) struct Session {
     pub(crate) subscriptions: BTreeSet<FilterId>,
     /// Its shared subscriptions, whole filters.
     pub(crate) shared: BTreeSet<Box<str>>,
+    /// Bytes of the filters of both.
+    pub(crate) filter_bytes: u32,
     pub(crate) will: Option<Box<Will>>,
     /// When the will is due; meaningful without a connection only.
     pub(crate) will_at_ms: u64,
@@ -134,10 +138,12 @@ impl Sessions {
         });
         self.generation = self.generation.wrapping_add(1);
         let hash = self.hashing.str(&client_id);
+        let publisher = Publisher::client(&client_id);
         let key = SessionKey::new(self.shard, self.generation, slot);
         self.slots[slot as usize] = Some(Box::new(Session {
             client_id,
             key,
+            publisher,
             conn: None,
             expiry_s: 0,
             outgoing: Outgoing::new(),
@@ -146,6 +152,7 @@ impl Sessions {
             queue: None,
             subscriptions: BTreeSet::new(),
             shared: BTreeSet::new(),
+            filter_bytes: 0,
             will: None,
             will_at_ms: u64::MAX,
             expires_at_ms: u64::MAX,
@@ -165,6 +172,14 @@ impl Sessions {
         }
         self.free.push(slot);
         self.slots[slot as usize].take()
+    }
+
+    /// No session stands in a merge list any more.
+    #[cold]
+    pub(crate) fn forget_merges(&mut self) {
+        for session in self.slots.iter_mut().flatten() {
+            session.merge = (0, 0);
+        }
     }
 
     /// Every session, in the order of their slots.

@@ -183,7 +183,7 @@ impl Shard {
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };
         // [MQTT3-3.1.2-12]
         let Some(will) = session.will.take() else { return };
-        let origin = session.key;
+        let origin = session.publisher;
         let mut view = will.message.view();
         view.origin = origin;
         if let Some(expiry_s) = will.expiry_s {

@@ -29,6 +29,7 @@ impl Shard {
         let Some(session) = self.peers.sessions.get_mut(slot) else { return false };
         let (key, online) = (session.key, session.conn.is_some());
         if session.shared.insert(filter.into()) {
+            session.filter_bytes += filter.len() as u32;
             self.peers.stats.subscriptions += 1;
             self.peers.stats.subscriptions_shared += 1;
         }

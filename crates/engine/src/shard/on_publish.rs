@@ -11,7 +11,7 @@ use martlet_session::incoming::Seen;
 use super::Shard;
 use super::on_bytes::Next;
 use crate::delivery::{SubscriptionIdList, Terms};
-use crate::ids::{ConnId, SessionKey, ShardId};
+use crate::ids::{ConnId, Publisher, ShardId};
 use crate::index::{FilterId, Subscriber};
 use crate::log::Cause;
 use crate::message::{NEVER, PublishView};
@@ -101,7 +101,7 @@ impl Shard {
             qos: publish.qos,
             retain: publish.retain,
             expires_at_ms,
-            origin: session.key,
+            origin: session.publisher,
             frame: whole,
             kept: None,
         };
@@ -280,9 +280,8 @@ impl Shard {
         from: Option<ShardId>,
     ) {
         let Self { peers, router, gates, .. } = self;
-        let mut merged: Vec<Merged> = Vec::new();
-        router.merge_stamp = router.merge_stamp.wrapping_add(1).max(1);
-        let stamp = router.merge_stamp;
+        let mut merged = std::mem::take(&mut router.merged);
+        let stamp = router.next_merge_stamp(&mut peers.sessions);
         for filter in filters {
             for subscriber in router.subscriptions.subscribers(*filter) {
                 let is_echo = is_own_echo(subscriber, view.origin, peers);
@@ -302,17 +301,18 @@ impl Shard {
                 }
             }
         }
-        for Merged { slot, terms } in merged {
+        for Merged { slot, terms } in merged.drain(..) {
             peers.deliver(slot, view, terms);
         }
+        router.merged = merged;
     }
 }
 
 /// Whether No Local keeps the message from its own publisher [MQTT-3.8.3-3].
 #[inline]
-fn is_own_echo(subscriber: &Subscriber, origin: SessionKey, peers: &Peers) -> bool {
+fn is_own_echo(subscriber: &Subscriber, origin: Publisher, peers: &Peers) -> bool {
     subscriber.options & option_bits::NO_LOCAL != 0
-        && peers.sessions.get(subscriber.key).is_some_and(|session| session.key == origin)
+        && peers.sessions.get(subscriber.key).is_some_and(|session| session.publisher == origin)
 }
 
 #[inline]

@@ -84,7 +84,11 @@ impl Shard {
             return Some(ReasonCode::TopicFilterInvalid);
         }
         let count = session.subscriptions.len() + session.shared.len();
-        (count >= limits.subscriptions_max).then_some(ReasonCode::QuotaExceeded)
+        let is_over = count >= limits.subscriptions_max
+            || session.filter_bytes + filter.len() as u32 > limits.subscription_bytes_max
+            || session.shared.len() >= limits.shared_subscriptions_max
+                && topic::shared(filter).is_some();
+        is_over.then_some(ReasonCode::QuotaExceeded)
     }
 
     fn subscribe(
@@ -136,6 +140,7 @@ impl Shard {
         self.gates.note_young(inserted.filter, slot);
         if let Some(session) = self.peers.sessions.get_mut(slot) {
             session.subscriptions.insert(inserted.filter);
+            session.filter_bytes += filter.len() as u32;
         }
         self.peers.stats.subscriptions += 1;
         false

@@ -5,7 +5,7 @@ use martlet_proto::{ForwardProperties, Qos};
 
 use super::Shard;
 use crate::config::ShardConfig;
-use crate::ids::{SessionKey, ShardId};
+use crate::ids::{Publisher, ShardId};
 use crate::mail::MailItem;
 use crate::message::{NEVER, PublishView};
 use crate::stats::Stats;
@@ -113,7 +113,7 @@ impl Shard {
             qos: Qos::AtMostOnce,
             retain: true,
             expires_at_ms: NEVER,
-            origin: SessionKey::NONE,
+            origin: Publisher::BROKER,
             frame: None,
             kept: None,
         };

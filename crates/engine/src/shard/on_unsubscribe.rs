@@ -37,6 +37,7 @@ impl Shard {
         if !session.subscriptions.remove(&filter_id) {
             return false;
         }
+        session.filter_bytes -= filter.len() as u32;
         if let Some(replays) = &mut session.replays {
             replays.cancel(filter_id);
         }
@@ -48,6 +49,7 @@ impl Shard {
     fn unsubscribe_shared(&mut self, slot: u32, filter: &str) -> bool {
         let Some(session) = self.peers.sessions.get_mut(slot) else { return false };
         let Some(filter) = session.shared.take(filter) else { return false };
+        session.filter_bytes -= filter.len() as u32;
         let key = session.key;
         self.peers.stats.subscriptions -= 1;
         self.peers.stats.subscriptions_shared -= 1;

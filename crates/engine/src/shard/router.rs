@@ -1,5 +1,6 @@
 //! Which sessions, share groups and shards want a topic. Must not know connections.
 
+use super::on_publish::Merged;
 use crate::ids::ShardId;
 use crate::index::{FilterId, SubscriptionIndex};
 use crate::interest::{InterestChange, InterestMap, OwnInterest, ShardSet};
@@ -16,7 +17,9 @@ pub(super) struct Router {
     own: OwnInterest,
     others: InterestMap,
     /// Numbers the messages whose receivers have to be merged.
-    pub(super) merge_stamp: u32,
+    merge_stamp: u32,
+    /// Receivers of the message that is being routed, each once.
+    pub(super) merged: Vec<Merged>,
     /// Filters of the message that is being routed.
     pub(super) matched: Vec<FilterId>,
 }
@@ -29,8 +32,20 @@ impl Router {
             own: OwnInterest::new(seed),
             others: InterestMap::new(seed),
             merge_stamp: 0,
+            merged: Vec::new(),
             matched: Vec::new(),
         }
+    }
+
+    /// A mark for the receivers of one message that no session bears yet.
+    pub(super) fn next_merge_stamp(&mut self, sessions: &mut Sessions) -> u32 {
+        self.merge_stamp = self.merge_stamp.wrapping_add(1);
+        if self.merge_stamp == 0 {
+            // The marks begin anew: whoever bears one from the last round must not be mistaken.
+            sessions.forget_merges();
+            self.merge_stamp = 1;
+        }
+        self.merge_stamp
     }
 
     /// Counts a filter in; the change the other shards have to hear of, if any.

@@ -51,6 +51,23 @@ fn let_in(rig: &mut Rig, name: &str) {
     assert_eq!(rig.expect(name).conn_ack().reason, ReasonCode::Success);
 }
 
+#[test]
+fn a_client_that_waits_for_a_second_verdict_is_not_read_either() {
+    on_every_size_with(ask_port, |rig| {
+        let hello = v5("c").method(METHOD, Some("first"));
+        rig.open("c", Version::V5, None);
+        rig.give("c", &hello.bytes());
+        // It does not wait for the challenge.
+        rig.send("c", answer("early"));
+        rig.judge(go_on("challenge"));
+        expect_auth(rig, "c", ReasonCode::ContinueAuthentication, Some("challenge"));
+        assert!(rig.is_asked() && rig.is_paused("c"));
+        rig.judge(allow(None));
+        assert_eq!(rig.expect("c").conn_ack().reason, ReasonCode::Success);
+        assert!(!rig.is_paused("c"));
+    });
+}
+
 // [MQTT-3.1.4-2]
 #[test]
 fn the_port_judges_every_connect() {

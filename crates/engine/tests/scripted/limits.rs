@@ -367,6 +367,44 @@ fn deep_topics_are_refused() {
 }
 
 #[test]
+fn shared_subscriptions_have_a_bound_of_their_own() {
+    on_every_size_with(
+        |config| config.limits.shared_subscriptions_max = 2,
+        |rig| {
+            rig.connect(&v5("s"));
+            let filters: Vec<_> = (0..4).map(|i| format!("$share/g{i}/t")).collect();
+            let all: Vec<_> = filters.iter().map(|filter| (filter.as_str(), options(1))).collect();
+            let quota = ReasonCode::QuotaExceeded as u8;
+            assert_eq!(rig.subscribe_with("s", &all, None), [1, 1, quota, quota]);
+            rig.subscribe("s", "t", 1);
+            rig.unsubscribe("s", &["$share/g0/t"]);
+            rig.subscribe("s", "$share/g3/t", 1);
+        },
+    );
+}
+
+#[test]
+fn the_filters_of_a_session_are_bounded_in_bytes() {
+    on_every_size_with(
+        |config| config.limits.subscription_bytes_max = 100,
+        |rig| {
+            rig.connect(&v5("s"));
+            let (long, shared) = (format!("{}/#", "x".repeat(58)), "$share/g/ten/bytes");
+            rig.subscribe("s", &long, 1);
+            rig.subscribe("s", shared, 1);
+            let quota = ReasonCode::QuotaExceeded as u8;
+            let too_long = "y".repeat(30);
+            let filters = [(too_long.as_str(), options(1)), ("a", options(1))];
+            assert_eq!(rig.subscribe_with("s", &filters, None), [quota, 1]);
+            rig.unsubscribe("s", &[shared]);
+            rig.subscribe("s", &too_long, 1);
+            rig.unsubscribe("s", &[&long, &too_long, "a"]);
+            rig.subscribe("s", &long, 1);
+        },
+    );
+}
+
+#[test]
 fn one_subscribe_is_looked_at_so_far_and_no_further() {
     let tune = |config: &mut ShardConfig| config.limits.subscribe_filters_max = 2;
     on_every_size_with(tune, |rig| {
