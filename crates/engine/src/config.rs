@@ -62,9 +62,10 @@ pub struct Limits {
     pub in_flight_max: u16,
     /// Messages waiting in one session's queue. Enough for a day of one message a second.
     pub queue_messages_max: usize,
-    /// Bytes waiting in one session's queue.
+    /// Bytes waiting in one session's queue; as many again may be in flight to it.
     pub queue_bytes_max: usize,
-    /// Bytes waiting in all session queues of the shard.
+    /// Bytes waiting in all session queues of the shard. With as many in flight, each session gets one
+    /// message at a time.
     pub queues_bytes_max: usize,
     /// Unsent bytes of one connection beyond which QoS 0 messages to it are dropped. A burst that fits
     /// here is delivered whole, however slow the client reads.

@@ -36,6 +36,8 @@ pub(crate) struct Peers {
     resume: Vec<ConnId>,
     /// Unsent bytes of all connections, as of their last write.
     outboxes_bytes: usize,
+    /// Bytes kept of messages in flight, of all sessions.
+    in_flight_bytes: usize,
     drops: DropLog,
 }
 
@@ -67,6 +69,7 @@ impl Peers {
             pause: Vec::new(),
             resume: Vec::new(),
             outboxes_bytes: 0,
+            in_flight_bytes: 0,
             drops: DropLog::default(),
         }
     }
@@ -206,9 +209,12 @@ impl Peers {
         let mut queued = 0;
         let mut queued_bytes = 0;
         let mut connected = 0;
+        let mut in_flight_bytes = 0;
         for session in self.sessions.iter() {
             queued += session.queue_len() as u64;
             queued_bytes += session.queue_bytes() as u64;
+            assert_eq!(session.kept_bytes(), session.in_flight_bytes, "kept bytes are counted");
+            in_flight_bytes += session.in_flight_bytes;
             assert!(session.resend_left <= session.outgoing.in_flight(), "resend_left too large");
             if let Some(id) = session.conn {
                 connected += 1;
@@ -218,6 +224,7 @@ impl Peers {
         }
         assert_eq!(self.stats.queued, queued, "queued messages are counted");
         assert_eq!(self.stats.queued_bytes, queued_bytes, "queued bytes are counted");
+        assert_eq!(self.in_flight_bytes, in_flight_bytes, "and those of all sessions");
         assert_eq!(self.stats.sessions_connected, connected, "connected sessions are counted");
         assert_eq!(self.stats.sessions, self.sessions.len() as u64, "sessions are counted");
         for (id, conn) in self.conns.iter() {

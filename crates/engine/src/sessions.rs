@@ -29,6 +29,8 @@ pub(crate) struct Session {
     /// QoS 1 and 2 messages sent and not finished. Nothing is kept of a message that would never be
     /// sent again, because the session ends with its connection and no share group wants it back.
     pub(crate) outgoing: Outgoing<Option<Box<Pending>>>,
+    /// Bytes of what is kept in `outgoing`.
+    pub(crate) in_flight_bytes: usize,
     /// The last so many entries of `outgoing` have not been sent again on this connection.
     pub(crate) resend_left: usize,
     /// QoS 2 messages received and not released.
@@ -69,6 +71,15 @@ impl Session {
                 }
             })
         }
+    }
+
+    /// Bytes of what is kept in `outgoing`, counted anew.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        let kept = self.outgoing.iter().map(|entry| match entry {
+            InFlight::Publish { message, .. } => message.as_ref().map_or(0, |kept| kept.bytes()),
+            InFlight::PubRel { .. } => 0,
+        });
+        kept.sum()
     }
 
     pub(crate) fn queue_len(&self) -> usize {
@@ -147,6 +158,7 @@ impl Sessions {
             conn: None,
             expiry_s: 0,
             outgoing: Outgoing::new(),
+            in_flight_bytes: 0,
             resend_left: 0,
             incoming: Incoming::new(),
             queue: None,

@@ -10,6 +10,7 @@ use super::Peers;
 use super::send::{Sent, Wire, is_acknowledged};
 use crate::delivery::{Pending, Queue, Terms};
 use crate::message::{Message, PublishView};
+use crate::sessions::Session;
 use crate::stats::Drop;
 
 /// What became of a delivery.
@@ -123,6 +124,30 @@ impl Peers {
         let on_the_wire = session.outgoing.in_flight() - session.resend_left;
         on_the_wire < usize::from(conn.proto.receive_max_out())
             && conn.outbox_len() < self.limits.outbox_pause_bytes
+            && (session.resend_left > 0 || self.may_keep_more(session))
+    }
+
+    /// Whether what is kept of messages in flight leaves room for another: a client that reads and never
+    /// acknowledges must not make the broker hold as much as its window allows messages.
+    #[inline]
+    fn may_keep_more(&self, session: &Session) -> bool {
+        session.outgoing.is_empty()
+            || session.in_flight_bytes < self.limits.queue_bytes_max
+                && self.in_flight_bytes < self.limits.queues_bytes_max
+    }
+
+    /// A message in flight is not kept any more.
+    pub(crate) fn release(&mut self, slot: u32, kept: Option<Box<Pending>>) {
+        let bytes = kept.map_or(0, |kept| kept.bytes());
+        self.in_flight_bytes -= bytes;
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.in_flight_bytes -= bytes;
+        }
+    }
+
+    /// A session ends with so many bytes in flight.
+    pub(crate) fn in_flight_ended(&mut self, bytes: usize) {
+        self.in_flight_bytes -= bytes;
     }
 
     /// Sends a QoS 1 or 2 message for the first time. The window is open.
@@ -140,6 +165,7 @@ impl Peers {
         let kept = (!forget).then(|| {
             Box::new(Pending { message: view.keep(&mut self.frames), terms: terms.clone() })
         });
+        let kept_bytes = kept.as_ref().map_or(0, |kept| kept.bytes());
         // [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT3-2.3.1-4]
         let Some(packet_id) = session.outgoing.begin(terms.qos, kept) else {
             let message = view.keep(&mut self.frames);
@@ -149,7 +175,12 @@ impl Peers {
         // [MQTT-4.3.2-2] [MQTT-4.3.3-2] A first transmission has DUP 0.
         let wire = Wire { packet_id: Some(packet_id), dup: false };
         match self.send_publish(id, view, &terms, wire) {
-            Sent::Yes => self.stats.in_flight += 1,
+            Sent::Yes => {
+                self.stats.in_flight += 1;
+                self.in_flight_bytes += kept_bytes;
+                let session = self.sessions.get_mut(slot).expect("still there");
+                session.in_flight_bytes += kept_bytes;
+            }
             Sent::TooLarge => {
                 let session = self.sessions.get_mut(slot).expect("still there");
                 abandon(&mut session.outgoing, packet_id);
@@ -188,8 +219,14 @@ impl Peers {
     }
 }
 
-/// Treats a message in flight as if it had been acknowledged [MQTT-3.1.2-25]. Whether it was there.
-pub(super) fn abandon<M>(outgoing: &mut Outgoing<M>, id: PacketId) -> bool {
-    outgoing.puback(id).is_ok()
-        || matches!(outgoing.pubrec(id, ReasonCode::PacketTooLarge), PubRec::Finished(_))
+/// Treats a message in flight as if it had been acknowledged [MQTT-3.1.2-25]; what was kept of it if it
+/// was there.
+pub(super) fn abandon<M>(outgoing: &mut Outgoing<M>, id: PacketId) -> Option<M> {
+    if let Ok(kept) = outgoing.puback(id) {
+        return Some(kept);
+    }
+    match outgoing.pubrec(id, ReasonCode::PacketTooLarge) {
+        PubRec::Finished(kept) => Some(kept),
+        PubRec::Release(_) | PubRec::Unknown => None,
+    }
 }

@@ -95,9 +95,10 @@ impl Peers {
 
     fn abandon(&mut self, slot: u32, packet_id: PacketId) {
         if let Some(session) = self.sessions.get_mut(slot)
-            && super::deliver::abandon(&mut session.outgoing, packet_id)
+            && let Some(kept) = super::deliver::abandon(&mut session.outgoing, packet_id)
         {
             self.stats.in_flight -= 1;
+            self.release(slot, kept);
         }
     }
 }

@@ -18,7 +18,8 @@ impl Shard {
         let Some(slot) = self.session_of(id) else { return };
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };
         let waited = session.waits_for_resend(ack.packet_id);
-        if session.outgoing.puback(ack.packet_id).is_ok() {
+        if let Ok(kept) = session.outgoing.puback(ack.packet_id) {
+            self.peers.release(slot, kept);
             self.finished(slot, waited);
         }
     }
@@ -29,8 +30,14 @@ impl Shard {
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };
         let waited = session.waits_for_resend(ack.packet_id);
         let reason = match session.outgoing.pubrec(ack.packet_id, ack.reason) {
-            PubRec::Finished(_) => return self.finished(slot, waited),
-            PubRec::Release(_) => ReasonCode::Success,
+            PubRec::Finished(kept) => {
+                self.peers.release(slot, kept);
+                return self.finished(slot, waited);
+            }
+            PubRec::Release(kept) => {
+                self.peers.release(slot, kept.flatten());
+                ReasonCode::Success
+            }
             PubRec::Unknown if ack.reason.is_error() => return,
             PubRec::Unknown => ReasonCode::PacketIdentifierNotFound,
         };

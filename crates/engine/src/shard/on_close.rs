@@ -204,6 +204,8 @@ impl Shard {
         let shared = std::mem::take(&mut session.shared);
         let sent: Vec<_> = session.outgoing.drain().collect();
         let queue = session.queue.take();
+        let in_flight_bytes = std::mem::take(&mut session.in_flight_bytes);
+        self.peers.in_flight_ended(in_flight_bytes);
         let stats = &mut self.peers.stats;
         stats.sessions -= 1;
         stats.in_flight -= sent.len() as u64;

@@ -265,6 +265,35 @@ fn a_queue_is_bounded_by_bytes_too() {
 }
 
 #[test]
+fn what_is_in_flight_is_bounded_by_bytes_too() {
+    let tune = |config: &mut ShardConfig| config.limits.queue_bytes_max = 10_000;
+    on_every_size_with(tune, |rig| {
+        rig.connect(&v5("p"));
+        for qos in [1, 2] {
+            let name = format!("s{qos}");
+            rig.connect(&v5(&name).lasting());
+            rig.subscribe(&name, "t", qos);
+            // It reads everything and acknowledges nothing.
+            for i in 0..30 {
+                rig.publish("p", "t", &format!("{i:01000}"), qos);
+            }
+            let in_flight = rig.client(&name).inbox_len();
+            assert!((5..=10).contains(&in_flight), "{in_flight} in flight to {name}");
+            let queued = rig.stats().queued as usize;
+            assert!((5..=10).contains(&queued), "{queued} queued");
+            // All that was taken comes, in order, also over a new connection.
+            rig.cut(&name);
+            rig.connect(&v5(&name).lasting());
+            let got = rig.take_payloads(&name);
+            let expected: Vec<_> = (0..in_flight + queued).map(|i| format!("{i:01000}")).collect();
+            assert_eq!(got, expected);
+            rig.goodbye(&name);
+            rig.connect(&v5(&name));
+        }
+    });
+}
+
+#[test]
 fn all_queues_together_are_bounded() {
     let tune = |config: &mut ShardConfig| config.limits.queues_bytes_max = 20_000;
     on_every_size_with(tune, |rig| {
