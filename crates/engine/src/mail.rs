@@ -255,7 +255,7 @@ mod tests {
         };
         let message = view.keep(&mut FramePool::default());
         let group = GroupKey { shard: ShardId(0), slot: 0, generation: 0 };
-        let (member, ids) = (SessionKey::NONE, SubscriptionIdList::None);
+        let (member, ids) = (SessionKey::new(ShardId(0), 0, 0), SubscriptionIdList::None);
         let again = || Arc::clone(&message);
         for item in [
             MailItem::Publish(again()),

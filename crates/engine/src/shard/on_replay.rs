@@ -93,6 +93,7 @@ impl Shard {
         }
         let now_ms = self.peers.now.mono_ms;
         let Some(session) = self.peers.sessions.get_mut(slot) else { return Pace::Done };
+        let publisher = session.publisher;
         let Some(replays) = &mut session.replays else { return Pace::Done };
         let Some(replay) = replays.front() else {
             session.replays = None;
@@ -100,7 +101,8 @@ impl Shard {
         };
         if let Some(message) = replay.found.pop_front() {
             // [MQTT-3.8.3-3]
-            let is_echo = replay.options & option_bits::NO_LOCAL != 0 && message.origin == key;
+            let no_local = replay.options & option_bits::NO_LOCAL != 0;
+            let is_echo = no_local && message.origin == publisher;
             let terms = Terms {
                 qos: Peers::lower(message.qos, replay.options),
                 // [MQTT3-3.3.1-8]

@@ -415,3 +415,24 @@ fn a_late_answer_belongs_to_its_own_subscription() {
 fn quiet() -> SubscriptionOptions {
     SubscriptionOptions { retain_handling: RetainHandling::DoNotSend, ..options(0) }
 }
+
+// [MQTT-3.8.3-3]
+#[test]
+fn no_local_is_about_the_client_not_its_session() {
+    let no_local = SubscriptionOptions { no_local: true, ..options(1) };
+    on_every_size(|rig| {
+        rig.connect(&v5("s"));
+        rig.publish_message("s", &msg("t/own", "kept").qos(1).retain());
+        rig.cut("s");
+        rig.connect(&v5("other"));
+        rig.publish_message("other", &msg("t/other", "kept").qos(1).retain());
+        // A new session of the same client, and one of another client.
+        rig.connect(&v5("s"));
+        rig.subscribe_with("s", &[("t/#", no_local)], None);
+        assert_eq!(rig.take_message("s").topic, "t/other");
+        rig.nothing("s");
+        rig.subscribe_with("other", &[("t/#", no_local)], None);
+        assert_eq!(rig.take_message("other").topic, "t/own");
+        rig.nothing("other");
+    });
+}

@@ -133,8 +133,7 @@ impl Book {
         let from = if is_shared { message.sent } else { message.sent.max(record.drained) };
         let from = if message.sent == NEVER { record.drained } else { from };
         let mut standing = record.standing(message.topic, from, self.step);
-        let same = self.session_of(message.wire) == Some(session);
-        remove_own(&mut standing, message.client == record.client, same);
+        remove_own(&mut standing, message.client == record.client);
         let is_v5 = self.clients[record.client].version.is_v5();
         let may_be_replay = message.retain && delivery.retain && record.replays(message.topic) > 0;
         let fault = fault(message, delivery, &standing, is_v5, may_be_replay);
@@ -156,7 +155,7 @@ impl Book {
         }
         if !is_shared {
             let mut first = self.sessions[session].standing(name, sent_first, self.step);
-            remove_own(&mut first, is_own, false);
+            remove_own(&mut first, is_own);
             let granted = first.definite.iter().map(|wanted| wanted.options.qos).max();
             self.check_order(session, id, copies, granted);
             self.check_stale(session, id, has_rap);
@@ -177,7 +176,7 @@ impl Book {
                     continue;
                 }
                 let mut standing = session.standing(message.topic, message.sent, message.settled);
-                remove_own(&mut standing, message.client == session.client, false);
+                remove_own(&mut standing, message.client == session.client);
                 let Some(granted) = standing.definite.iter().map(|w| w.options.qos).max() else {
                     continue;
                 };
@@ -253,14 +252,11 @@ fn fault(
     (is_v5 && (surplus || lacking)).then_some("with the wrong Subscription Identifiers")
 }
 
-/// No Local: the client's own messages are not for such a subscription [MQTT-3.8.3-3].
-///
-/// Of messages of an earlier session of the same client it may not know any more whose they are.
-pub(super) fn remove_own(standing: &mut Standing, is_own: bool, same_session: bool) {
+/// No Local: the client's own messages are not for such a subscription, in whatever session it
+/// published them [MQTT-3.8.3-3].
+pub(super) fn remove_own(standing: &mut Standing, is_own: bool) {
     if is_own {
         standing.definite.retain(|wanted| !wanted.options.no_local);
-    }
-    if same_session {
         standing.possible.retain(|wanted| !wanted.options.no_local);
     }
 }

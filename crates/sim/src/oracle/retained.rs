@@ -87,7 +87,7 @@ impl Book {
             let record = &self.sessions[session];
             let client = &self.clients[record.client];
             let mut standing = record.standing(name, op.acked + 1, self.step);
-            remove_own(&mut standing, message.client == record.client, false);
+            remove_own(&mut standing, message.client == record.client);
             let is_own = op.wanted.is_some_and(|wanted| wanted.options.no_local)
                 && message.client == record.client;
             let fits = delivery_bytes(message, client.version, &standing) <= client.packet_size_max;
