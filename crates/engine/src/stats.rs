@@ -61,7 +61,7 @@ impl Drop {
             Self::Expired => "the message expired first",
             Self::GroupEmpty => "the share group has no member left",
             Self::RetainedFull => "the retained store is full",
-            Self::NotAuthorized => "clients may not publish to $SYS",
+            Self::NotAuthorized => "clients may not publish to this topic",
         }
     }
 }
