@@ -1,8 +1,9 @@
 //! A whole shard under arbitrary input: connections open, send any bytes in any pieces, read or do
 //! not read, end, and time passes.
 //!
-//! Owns the script format (a byte of settings, then opcodes with their operands) and the promises that the caller of
-//! `Shard::step` gives. The claim: no assertion of the engine fails, whatever the peers do.
+//! Owns the script format (a byte of settings, then opcodes with their operands) and the promises
+//! that the caller of `Shard::step` gives. The claim: no assertion of the engine fails, whatever the
+//! peers do.
 #![no_main]
 
 use std::collections::VecDeque;
