@@ -2,8 +2,8 @@
 //! not read, end, and time passes.
 //!
 //! Owns the script format (a byte of settings, then opcodes with their operands) and the promises
-//! that the caller of `Shard::step` gives. The claim: no assertion of the engine fails, whatever the
-//! peers do.
+//! that the caller of `Shard::step` gives. The claim: no assertion of the engine fails, whatever
+//! the peers do.
 #![no_main]
 
 use std::collections::VecDeque;
