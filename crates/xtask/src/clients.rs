@@ -67,11 +67,14 @@ pub(crate) fn check(project: &Project) -> Result {
     tools::need("mosquitto_pub", &["mosquitto-clients"])?;
     let python = tools::python(project, "tests/clients/requirements.txt")?;
     tools::node_modules(&project.root.join("tests/clients/mqttjs"))?;
-    let (mut broker, port) = serve(project, None)?;
-    shell(python)
-        .args(["tests/clients/run.py", "--port", &port.to_string()])
-        .env("CARGO_TARGET_DIR", project.target.join("clients"))
-        .within(&project.root)
-        .run_at_most(LIMIT)?;
-    broker.still_runs()
+    for shards in [None, Some(1)] {
+        let (mut broker, port) = serve(project, shards)?;
+        shell(&python)
+            .args(["tests/clients/run.py", "--port", &port.to_string()])
+            .env("CARGO_TARGET_DIR", project.target.join("clients"))
+            .within(&project.root)
+            .run_at_most(LIMIT)?;
+        broker.still_runs()?;
+    }
+    Ok(())
 }

@@ -57,7 +57,8 @@ pub(super) fn markdown(rows: &[Row<'_>]) -> String {
     let mut page = String::from(
         "# Normative statements, code and tests\n\n\
          Written by `cargo xtask spec --markdown`; do not edit. `cargo xtask spec` shows the\n\
-         lines. The statements' words are in `spec/mqtt5-normative.tsv` and `spec/mqtt311-normative.tsv`.\n\n\
+         lines. The statements' words are in `spec/mqtt5-normative.tsv` and\n\
+         `spec/mqtt311-normative.tsv`.\n\n\
          | statement | code | test |\n|---|---|---|\n",
     );
     for row in rows {
