@@ -100,6 +100,11 @@ pub struct Limits {
     /// Longest keep alive granted, in seconds: v5 clients that ask for more, or for none, are told this as
     /// Server Keep Alive. 0 grants everything.
     pub keep_alive_max_s: u16,
+    /// Milliseconds that a connection with a keep alive may take no bytes while it is not read because
+    /// of what it does not take.
+    pub stall_max_ms: u64,
+    /// Largest first packet, in bytes: what a stranger can make the shard hold.
+    pub connect_size_max: usize,
     /// Milliseconds within which a new connection must have sent its whole CONNECT.
     pub connect_timeout_ms: u64,
     /// Entries of the retained store visited for one client per turn.
@@ -133,6 +138,8 @@ impl Default for Limits {
             retained_bytes_max: 1024 * MIB,
             session_expiry_max_s: u32::MAX,
             keep_alive_max_s: 0,
+            stall_max_ms: 60_000,
+            connect_size_max: MIB / 2,
             connect_timeout_ms: 10_000,
             replay_budget: 1024,
             client_id_bytes_max: 1024,

@@ -30,6 +30,8 @@ pub(crate) struct Conn {
     pub(crate) opened_at_ms: u64,
     /// When the last whole packet came.
     pub(crate) heard_at_ms: u64,
+    /// When its transport last took bytes, as far as that matters: since it is not read.
+    pub(crate) took_at_ms: u64,
     /// On the dirty list of this turn.
     pub(crate) dirty: bool,
     /// The caller was told not to read it.
@@ -53,6 +55,7 @@ impl Conn {
             peer,
             opened_at_ms,
             heard_at_ms: opened_at_ms,
+            took_at_ms: opened_at_ms,
             dirty: false,
             paused: false,
             settled: false,

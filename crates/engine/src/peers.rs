@@ -144,6 +144,9 @@ impl Peers {
         {
             self.pool.give(outbox);
         }
+        if bytes > 0 {
+            conn.took_at_ms = self.now.mono_ms;
+        }
         if left >= self.limits.outbox_low_bytes {
             return None;
         }
@@ -169,6 +172,7 @@ impl Peers {
         let Some(conn) = self.conns.get_mut(id) else { return };
         if !conn.paused && conn.outbox_len() >= self.limits.outbox_pause_bytes {
             conn.paused = true;
+            conn.took_at_ms = self.now.mono_ms;
             self.pause.push(id);
         }
     }
@@ -179,6 +183,7 @@ impl Peers {
             && !conn.paused
         {
             conn.paused = true;
+            conn.took_at_ms = self.now.mono_ms;
             self.pause.push(id);
         }
     }

@@ -82,7 +82,7 @@ impl Shard {
         }
         let mut unread = std::mem::take(&mut conn.unread);
         loop {
-            let lacking = match frame(&unread, self.packet_size_max()) {
+            let lacking = match frame(&unread, self.packet_size_max(id)) {
                 Ok(Framing::Complete(_)) => return self.on_first_frame(id, unread, bytes),
                 Ok(Framing::Incomplete { total: Some(total) }) => total - unread.len(),
                 Ok(Framing::Incomplete { total: None }) => 1,
@@ -116,7 +116,7 @@ impl Shard {
         let is_large = whole.len() >= REFERENCE_BYTES_MIN;
         let whole = if is_large { self.peers.frames.share(whole) } else { Arc::new(whole) };
         let shared = is_large.then_some(&whole);
-        let Ok(Framing::Complete(frame)) = frame(&whole, self.packet_size_max()) else {
+        let Ok(Framing::Complete(frame)) = frame(&whole, self.packet_size_max(id)) else {
             unreachable!("it was complete before");
         };
         match self.on_frame(id, &frame, shared) {
@@ -135,16 +135,20 @@ impl Shard {
 
     /// Handles every whole packet in `bytes` and keeps the rest.
     fn on_frames(&mut self, id: ConnId, mut bytes: &[u8]) {
-        let packet_size_max = self.packet_size_max();
+        let mut packet_size_max = self.packet_size_max(id);
         while !bytes.is_empty() {
             match frame(bytes, packet_size_max) {
                 Ok(Framing::Complete(frame)) => {
                     let rest = &bytes[frame.len..];
+                    let is_connect = frame.packet_type() == Some(PacketType::Connect);
                     match self.on_frame(id, &frame, None) {
                         Next::Continue => bytes = rest,
                         Next::Hold => return self.keep_unread(id, rest),
                         Next::Move(to) => return self.start_move(id, to, bytes, &[]),
                         Next::Stop => return,
+                    }
+                    if is_connect {
+                        packet_size_max = self.packet_size_max(id);
                     }
                 }
                 Ok(Framing::Incomplete { total }) => {
@@ -155,8 +159,15 @@ impl Shard {
         }
     }
 
-    fn packet_size_max(&self) -> usize {
-        self.config.limits.packet_size_max as usize
+    /// Strangers get less than clients.
+    fn packet_size_max(&self, id: ConnId) -> usize {
+        let limits = &self.config.limits;
+        let phase = self.peers.conns.get(id).map(|conn| conn.proto.phase());
+        match phase {
+            Some(Phase::AwaitConnect) => limits.connect_size_max,
+            _ => limits.packet_size_max as usize,
+        }
+        .min(limits.packet_size_max as usize)
     }
 
     #[inline]

@@ -17,6 +17,9 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Steps of a scan between two looks at the bytes found.
 const SCAN_STEPS: usize = 8;
 
+/// Expired messages removed in one turn.
+const EXPIRED_PER_TURN_MAX: usize = 1024;
+
 /// The store and what it holds.
 #[derive(Debug)]
 pub(super) struct Retained {
@@ -73,9 +76,12 @@ impl Retained {
 
     /// Removes what has expired.
     fn expire(&mut self, now_ms: u64) {
-        while let Some(Reverse((at_ms, _))) = self.expiries.peek()
-            && *at_ms <= now_ms
-        {
+        // What is left is due at once: the caller turns again.
+        for _ in 0..EXPIRED_PER_TURN_MAX {
+            let Some(Reverse((at_ms, _))) = self.expiries.peek() else { return };
+            if *at_ms > now_ms {
+                return;
+            }
             let Some(Reverse((_, topic))) = self.expiries.pop() else { return };
             if self.store.get(&topic).is_some_and(|message| message.expires_at_ms <= now_ms) {
                 self.remove(&topic);

@@ -8,12 +8,17 @@ use crate::log::Cause;
 use crate::peers::Peers;
 use crate::timers::Timer;
 
+/// Timers served in one turn: sessions that end together must not hold everybody else up.
+const DUE_PER_TURN_MAX: usize = 1024;
+
 impl Shard {
     pub(super) fn run_timers(&mut self) {
         let now_ms = self.peers.now.mono_ms;
         self.run_connect_deadlines(now_ms);
         self.expire_retained();
-        while let Some(timer) = self.peers.timers.pop_due(now_ms) {
+        // What is left is due at once: the caller turns again, others come in between.
+        for _ in 0..DUE_PER_TURN_MAX {
+            let Some(timer) = self.peers.timers.pop_due(now_ms) else { break };
             match timer {
                 Timer::KeepAlive { conn, serial } => self.on_keep_alive(conn, serial, now_ms),
                 Timer::SessionExpiry(key) => self.on_session_expiry(key, now_ms),
@@ -69,11 +74,15 @@ impl Shard {
             return;
         }
         let Some(silence_max_ms) = conn.proto.silence_max_ms() else { return };
-        let due_ms = conn.heard_at_ms + silence_max_ms;
-        // A connection that we do not read says nothing that we could hear.
-        if due_ms > now_ms || conn.paused {
-            let next_ms = due_ms.max(now_ms + 1);
-            let next_ms = if conn.paused { now_ms + silence_max_ms } else { next_ms };
+        // A connection that we do not read says nothing that we could hear; then what counts is
+        // whether it takes what we say.
+        let due_ms = match conn.paused {
+            false => conn.heard_at_ms + silence_max_ms,
+            true => conn.took_at_ms + silence_max_ms.max(self.config.limits.stall_max_ms),
+        };
+        if due_ms > now_ms {
+            // A connection that is read again meanwhile is not left alone longer than its keep alive.
+            let next_ms = due_ms.min(now_ms + silence_max_ms);
             self.peers.timers.set(next_ms, Timer::KeepAlive { conn: id, serial });
             return;
         }

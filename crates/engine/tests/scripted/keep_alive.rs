@@ -112,12 +112,33 @@ fn who_is_not_read_is_not_called_silent() {
         rig.give_subscribe("a", &[("x", options(0))], None);
         rig.settle();
         assert!(rig.is_paused("a"));
-        rig.advance_s(100);
+        rig.advance_s(50);
         assert!(!rig.is_closed("a"));
         rig.take_only("a", usize::MAX);
         assert!(!rig.is_paused("a"));
-        rig.advance_ms(14_999);
+        rig.ignore_the_rest();
+    });
+}
+
+#[test]
+fn who_takes_nothing_for_long_is_given_up() {
+    let tune = |config: &mut ShardConfig| {
+        config.limits.outbox_pause_bytes = 1000;
+        config.limits.outbox_low_bytes = 500;
+        config.limits.stall_max_ms = 60_000;
+    };
+    on_every_size_with(tune, |rig| {
+        rig.connect(&v5("a").keep_alive_s(10));
+        rig.take_only("a", 0);
+        for _ in 0..400 {
+            rig.give_message("a", &msg("t", "m").qos(1));
+        }
+        rig.settle();
+        assert!(rig.is_paused("a"));
+        rig.advance_ms(59_999);
         assert!(!rig.is_closed("a"));
+        rig.advance_ms(1);
+        assert_eq!(rig.stats().sessions_connected, 0);
         rig.ignore_the_rest();
     });
 }
