@@ -53,11 +53,11 @@ pub(crate) fn check_conformance(project: &Project) -> Result {
     tools::need("python3", &["python3"])?;
     for shards in [1, 2, 8] {
         let (mut broker, port) = serve(project, Some(shards))?;
-        shell("python3")
+        let result = shell("python3")
             .args(["tests/conformance/run.py", "--port", &port.to_string()])
             .within(&project.root)
-            .run_at_most(LIMIT)?;
-        broker.still_runs()?;
+            .run_at_most(LIMIT);
+        broker.outlives(result)?;
     }
     Ok(())
 }
@@ -69,12 +69,12 @@ pub(crate) fn check(project: &Project) -> Result {
     tools::node_modules(&project.root.join("tests/clients/mqttjs"))?;
     for shards in [None, Some(1)] {
         let (mut broker, port) = serve(project, shards)?;
-        shell(&python)
+        let result = shell(&python)
             .args(["tests/clients/run.py", "--port", &port.to_string()])
             .env("CARGO_TARGET_DIR", project.target.join("clients"))
             .within(&project.root)
-            .run_at_most(LIMIT)?;
-        broker.still_runs()?;
+            .run_at_most(LIMIT);
+        broker.outlives(result)?;
     }
     Ok(())
 }

@@ -40,7 +40,8 @@ pub(crate) fn check(project: &Project) -> Result {
     loop {
         // The reader of README publishes when the subscriber is there; here nobody looks, so the
         // message is published until it has arrived.
-        call(&publish).quiet().run_at_most(LIMIT)?;
+        let published = call(&publish).quiet().run_at_most(LIMIT);
+        broker.outlives(published)?;
         let shown = std::fs::read_to_string(&shown_in).unwrap_or_default();
         if shown.contains(expected.trim()) {
             println!("first-minute: the subscriber showed '{}'", expected.trim());

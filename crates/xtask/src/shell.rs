@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,10 @@ use crate::Result;
 
 /// How often a running child is looked at.
 const POLL: Duration = Duration::from_millis(20);
+/// How long a program may take to end when it is told to.
+const END_WITHIN: Duration = Duration::from_secs(5);
+/// Lines of a log that are shown when its program ended too early.
+const LOG_LINES_SHOWN: usize = 40;
 
 /// A program to run. Standard input is always empty.
 pub(crate) struct Shell {
@@ -124,17 +128,10 @@ impl Shell {
     /// Starts it in a process group of its own with its output in `log`, to be ended by dropping.
     pub(crate) fn start(self, log: &Path) -> Result<Running> {
         self.show();
-        let mut started = self.output_to(log)?;
-        started.command.process_group(0);
-        started.spawn()
-    }
-
-    fn spawn(mut self) -> Result<Running> {
-        let child = self
-            .command
-            .spawn()
-            .map_err(|error| format!("cannot start {}: {error}", self.shown))?;
-        Ok(Running { child, shown: self.shown })
+        let Self { mut command, shown, .. } = self.output_to(log)?;
+        command.process_group(0);
+        let child = command.spawn().map_err(|error| format!("cannot start {shown}: {error}"))?;
+        Ok(Running { child, shown, log: log.to_owned() })
     }
 
     fn show(&self) {
@@ -148,6 +145,7 @@ impl Shell {
 pub(crate) struct Running {
     child: Child,
     shown: String,
+    log: PathBuf,
 }
 
 impl Running {
@@ -156,13 +154,24 @@ impl Running {
         self.child.id()
     }
 
-    /// Fails if the program has ended already.
+    /// Fails if the program has ended already, with the end of its log.
     pub(crate) fn still_runs(&mut self) -> Result {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
-            Ok(Some(status)) => Err(format!("{} ended early with {status}", self.shown)),
+            Ok(Some(status)) => {
+                let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+                let lines: Vec<&str> = said.lines().collect();
+                let last = lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n");
+                Err(format!("{} ended early with {status}; it said:\n{last}", self.shown))
+            }
             Err(error) => Err(format!("cannot wait for {}: {error}", self.shown)),
         }
+    }
+
+    /// What somebody else came to who needs this program: if it has ended, that is the reason.
+    pub(crate) fn outlives(&mut self, result: Result) -> Result {
+        self.still_runs()?;
+        result
     }
 
     /// Waits until it listens on `port` of this machine.
@@ -187,12 +196,12 @@ impl Drop for Running {
     }
 }
 
-/// Ends the process group that `child` leads: TERM, then KILL after two seconds.
+/// Ends the process group that `child` leads: TERM, and KILL when that takes too long.
 fn end_group(child: &mut Child) {
     let group = format!("-{}", child.id());
     let signal = |name: &str| shell("kill").args([name, "--", &group]).quiet().succeeds();
     signal("-TERM");
-    let deadline = Instant::now() + Duration::from_secs(2);
+    let deadline = Instant::now() + END_WITHIN;
     while Instant::now() < deadline {
         if matches!(child.try_wait(), Ok(Some(_))) {
             return;
@@ -222,6 +231,19 @@ mod tests {
         assert!(shell("false").quiet().run().unwrap_err().contains("exit status: 1"));
         assert!(shell("no-such-program").quiet().run().unwrap_err().contains("cannot start"));
         assert_eq!(shell("echo").args(["a"]).quiet().output().as_deref(), Ok("a\n"));
+    }
+
+    #[test]
+    fn says_why_a_background_program_ended() {
+        let log = std::env::temp_dir().join(format!("xtask-shell-{}.log", std::process::id()));
+        let call = shell("sh").args(["-c", "echo reason; exit 3"]).quiet();
+        let mut running = call.start(&log).unwrap();
+        while running.still_runs().is_ok() {
+            std::thread::yield_now();
+        }
+        let error = running.outlives(Ok(())).unwrap_err();
+        assert!(error.contains("exit status: 3") && error.ends_with("reason"), "{error}");
+        std::fs::remove_file(log).unwrap();
     }
 
     #[test]

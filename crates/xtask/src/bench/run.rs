@@ -81,14 +81,15 @@ impl Programs {
         secs: u32,
     ) -> Result<Measured> {
         let mut running = self.start(broker, port)?;
-        let line = shell(&self.load)
+        let result = shell(&self.load)
             .args(["--port", &port.to_string(), "--pid", &running.id().to_string()])
             .args(["--secs", &secs.to_string(), "--label", scenario.name])
             .args(scenario.load)
             .quiet()
             .output()
-            .map_err(|error| format!("{} {}: {error}", broker.name(), scenario.name))?;
+            .map_err(|error| format!("{} {}: {error}", broker.name(), scenario.name));
         running.still_runs()?;
+        let line = result?;
         let measured = Measured::read(line.lines().last().unwrap_or_default());
         if let Some(lost) = number_after(&measured.line, "lost ").filter(|lost| *lost > 0.0) {
             println!("note: {} {}: {lost} lost", broker.name(), scenario.name);
