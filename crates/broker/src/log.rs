@@ -1,6 +1,6 @@
-//! Log lines: a UTC timestamp, the level where it matters, the text; a turn's lines in one write, which
-//! never waits for a reader.
-//! Must not know what is told: that is the engine's `LogEvent`, or a line of the loop's own.
+//! Log lines: a UTC timestamp, the level where it matters, the text; a turn's lines in one write,
+//! which never waits for a reader. Must not know what is told: that is the engine's `LogEvent`, or
+//! a line of the loop's own.
 
 use std::fmt::Display;
 use std::io::Write as _;

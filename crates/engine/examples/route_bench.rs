@@ -2,9 +2,10 @@
 //!
 //! `cargo run --release -p martlet-engine --example route_bench [entries...]`
 //!
-//! Each size runs in a process of its own, so that the growth of the resident set is that of this size. Times are medians
-//! over batches. "hot" asks for the same 64 topics again and again and shows the work; "cold" asks for random ones among all
-//! and shows what the caches add; "miss" asks for random topics that only the shape of some filters comes close to.
+//! Each size runs in a process of its own, so that the growth of the resident set is that of this
+//! size. Times are medians over batches. "hot" asks for the same 64 topics again and again and
+//! shows the work; "cold" asks for random ones among all and shows what the caches add; "miss" asks
+//! for random topics that only the shape of some filters comes close to.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -115,7 +116,8 @@ fn index(size: usize) {
     assert_eq!(index.heap_bytes(), 0);
     let (heap, rss) = (heap as f64 / size as f64, rss as f64 / size as f64);
     println!(
-        "{size:>9}{matches:>9.2}{hot_ns:>9.0}{cold_ns:>9.0}{miss_ns:>9.0}{add_ns:>9.0}{worst_us:>9.0}{remove_ns:>9.0}{heap:>9.1}{rss:>9.1}"
+        "{size:>9}{matches:>9.2}{hot_ns:>9.0}{cold_ns:>9.0}{miss_ns:>9.0}{add_ns:>9.0}\
+         {worst_us:>9.0}{remove_ns:>9.0}{heap:>9.1}{rss:>9.1}"
     );
 }
 
@@ -164,7 +166,8 @@ fn retained(size: usize) {
     assert_eq!(store.heap_bytes(), 0);
     let (heap, rss) = (heap as f64 / size as f64, rss as f64 / size as f64);
     println!(
-        "{size:>9}{hot_ns:>9.0}{cold_ns:>9.0}{plus_us:>9.2}{multi_us:>9.2}{add_ns:>9.0}{worst_us:>9.0}{remove_ns:>9.0}{heap:>9.1}{rss:>9.1}"
+        "{size:>9}{hot_ns:>9.0}{cold_ns:>9.0}{plus_us:>9.2}{multi_us:>9.2}{add_ns:>9.0}\
+         {worst_us:>9.0}{remove_ns:>9.0}{heap:>9.1}{rss:>9.1}"
     );
 }
 
@@ -181,7 +184,8 @@ fn median(mut batch: impl FnMut(usize)) -> f64 {
     times[BATCHES / 2] as f64
 }
 
-/// The average time of a step in nanoseconds, and the longest one in microseconds: what a table that grows costs at once.
+/// The average time of a step in nanoseconds, and the longest one in microseconds: what a table
+/// that grows costs at once.
 fn each(steps: usize, mut step: impl FnMut(usize)) -> (f64, f64) {
     let started = Instant::now();
     let mut last = started;

@@ -9,8 +9,8 @@ use martlet_proto::{ReasonCode, Version};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AuthToken(pub u64);
 
-/// A question for the authentication port. Exactly one verdict answers it; a verdict for a connection
-/// that has gone meanwhile is ignored.
+/// A question for the authentication port. Exactly one verdict answers it; a verdict for a
+/// connection that has gone meanwhile is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthRequest {
     /// To be given back with the verdict.

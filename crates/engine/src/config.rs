@@ -1,5 +1,5 @@
-//! What a shard is told at its birth: identity, seed and limits. Must not know where the values come
-//! from (configuration files are another crate's).
+//! What a shard is told at its birth: identity, seed and limits. Must not know where the values
+//! come from (configuration files are another crate's).
 
 use crate::ids::ShardId;
 
@@ -10,8 +10,8 @@ pub struct ShardConfig {
     pub shard: ShardId,
     /// How many shards there are; 1 to [`crate::SHARDS_MAX`].
     pub shards: u16,
-    /// Source of all that looks random: hashes and assigned client identifiers. All shards of a broker
-    /// share one seed.
+    /// Source of all that looks random: hashes and assigned client identifiers. All shards of a
+    /// broker share one seed.
     pub seed: u64,
     /// The bounds.
     pub limits: Limits,
@@ -51,10 +51,12 @@ pub enum AuthMode {
 /// Bounds of what peers can make a shard hold or do. Each is per shard unless it says otherwise.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Largest packet taken from a client, in bytes, announced to v5 clients. 16 MiB: fifty times the
-    /// largest payload habitual in the field, and one client cannot hold more than that unparsed.
+    /// Largest packet taken from a client, in bytes, announced to v5 clients. 16 MiB: fifty times
+    /// the largest payload habitual in the field, and one client cannot hold more than that
+    /// unparsed.
     pub packet_size_max: u32,
-    /// Unfinished QoS 2 exchanges taken from one client; announced to v5 clients as Receive Maximum.
+    /// Unfinished QoS 2 exchanges taken from one client; announced to v5 clients as Receive
+    /// Maximum.
     pub receive_max: u16,
     /// Topic aliases a client may set up on one connection, announced as Topic Alias Maximum.
     pub topic_alias_max: u16,
@@ -64,18 +66,20 @@ pub struct Limits {
     pub queue_messages_max: usize,
     /// Bytes waiting in one session's queue; as many again may be in flight to it.
     pub queue_bytes_max: usize,
-    /// Bytes waiting in all session queues of the shard. With as many in flight, each session gets one
-    /// message at a time.
+    /// Bytes waiting in all session queues of the shard. With as many in flight, each session gets
+    /// one message at a time.
     pub queues_bytes_max: usize,
-    /// Unsent bytes of one connection beyond which QoS 0 messages to it are dropped. A burst that fits
-    /// here is delivered whole, however slow the client reads.
+    /// Unsent bytes of one connection beyond which QoS 0 messages to it are dropped. A burst that
+    /// fits here is delivered whole, however slow the client reads.
     pub outbox_bytes_max: usize,
-    /// Unsent bytes of all connections of the shard; beyond it each may only hold `outbox_low_bytes`.
+    /// Unsent bytes of all connections of the shard; beyond it each may only hold
+    /// `outbox_low_bytes`.
     pub outboxes_bytes_max: usize,
-    /// Unsent bytes below which a connection is fed from its queue and its retained replays, and is read
-    /// again after a pause.
+    /// Unsent bytes below which a connection is fed from its queue and its retained replays, and is
+    /// read again after a pause.
     pub outbox_low_bytes: usize,
-    /// Unsent bytes (mostly acknowledgements the client does not read) at which it is not read any more.
+    /// Unsent bytes (mostly acknowledgements the client does not read) at which it is not read any
+    /// more.
     pub outbox_pause_bytes: usize,
     /// Subscriptions of one session: what ends with it has to be taken out of the index in one go.
     pub subscriptions_max: usize,
@@ -84,8 +88,8 @@ pub struct Limits {
     pub shared_subscriptions_max: usize,
     /// Bytes of the topic filters of one session. Every shard has a copy of those with wildcards.
     pub subscription_bytes_max: u32,
-    /// Topic filters of one SUBSCRIBE that are looked at; the rest is refused with 0x97. A turn must not
-    /// last as long as the largest packet could make it.
+    /// Topic filters of one SUBSCRIBE that are looked at; the rest is refused with 0x97. A turn
+    /// must not last as long as the largest packet could make it.
     pub subscribe_filters_max: usize,
     /// Levels of a topic name or filter; deeper ones are refused.
     pub topic_levels_max: usize,
@@ -97,11 +101,11 @@ pub struct Limits {
     pub retained_bytes_max: usize,
     /// Longest session expiry interval granted, in seconds; `u32::MAX` grants "never".
     pub session_expiry_max_s: u32,
-    /// Longest keep alive granted, in seconds: v5 clients that ask for more, or for none, are told this as
-    /// Server Keep Alive. 0 grants everything.
+    /// Longest keep alive granted, in seconds: v5 clients that ask for more, or for none, are told
+    /// this as Server Keep Alive. 0 grants everything.
     pub keep_alive_max_s: u16,
-    /// Milliseconds that a connection with a keep alive may take no bytes while it is not read because
-    /// of what it does not take.
+    /// Milliseconds that a connection with a keep alive may take no bytes while it is not read
+    /// because of what it does not take.
     pub stall_max_ms: u64,
     /// Largest first packet, in bytes: what a stranger can make the shard hold.
     pub connect_size_max: usize,

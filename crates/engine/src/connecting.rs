@@ -1,5 +1,5 @@
-//! A CONNECT that was taken and waits for its verdict: what has to be remembered of it. Must not know
-//! who judges.
+//! A CONNECT that was taken and waits for its verdict: what has to be remembered of it. Must not
+//! know who judges.
 
 use martlet_proto::{Connect, Will as WillFields};
 use martlet_session::server::Grant;

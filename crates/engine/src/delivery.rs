@@ -1,5 +1,5 @@
-//! One message for one session: what is remembered of it while it waits or is in flight. Must not know
-//! connections or routing.
+//! One message for one session: what is remembered of it while it waits or is in flight. Must not
+//! know connections or routing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

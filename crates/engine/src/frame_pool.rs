@@ -1,5 +1,5 @@
-//! Memory of large frames, used again when nobody holds them any more: a payload of 64 KiB would else
-//! be mapped and unmapped for each message. Must not know what is in a frame.
+//! Memory of large frames, used again when nobody holds them any more: a payload of 64 KiB would
+//! else be mapped and unmapped for each message. Must not know what is in a frame.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ const KEPT_BYTES_MAX: usize = 8 << 20;
 /// Frames larger than this are not kept: rare, and each would displace many.
 const FRAME_BYTES_MAX: usize = 1 << 20;
 
-/// Memory set aside at once for a packet whose bytes are still to come: no peer makes the broker hold
-/// much more than it has sent.
+/// Memory set aside at once for a packet whose bytes are still to come: no peer makes the broker
+/// hold much more than it has sent.
 const RESERVE_BYTES_MAX: usize = 256 * 1024;
 
 /// Frames looked at for one that fits; behind them a new one is made.
@@ -20,8 +20,8 @@ const LOOKS_MAX: usize = 8;
 /// Frames below this are not told apart.
 const SMALL_BYTES: usize = 4096;
 
-/// Frames handed out before, oldest first. The pool holds one reference of each; when it is the last
-/// one, the memory is free.
+/// Frames handed out before, oldest first. The pool holds one reference of each; when it is the
+/// last one, the memory is free.
 #[derive(Debug, Default)]
 pub(crate) struct FramePool {
     frames: VecDeque<Arc<Vec<u8>>>,

@@ -1,5 +1,5 @@
-//! Share groups whose home is this shard: who belongs to each, whose turn it is. Must not know where
-//! the members' connections are, nor routing.
+//! Share groups whose home is this shard: who belongs to each, whose turn it is. Must not know
+//! where the members' connections are, nor routing.
 
 use std::collections::BTreeMap;
 
@@ -35,8 +35,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// The member whose turn it is: connected ones in turn; without any, for a message that can wait,
-    /// the others in turn. Never `except`.
+    /// The member whose turn it is: connected ones in turn; without any, for a message that can
+    /// wait, the others in turn. Never `except`.
     pub(crate) fn choose(&mut self, can_wait: bool, except: Option<SessionKey>) -> Option<Member> {
         let count = self.members.len();
         let eligible = |member: &Member| Some(member.session) != except;

@@ -40,8 +40,8 @@ impl SessionKey {
     }
 }
 
-/// Who published a message: a client identifier, known by its hash. It outlives sessions, for No Local
-/// is about the client.
+/// Who published a message: a client identifier, known by its hash. It outlives sessions, for No
+/// Local is about the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Publisher(u64);
 

@@ -1,8 +1,9 @@
-//! Owns the exact index of one shard's subscriptions: topic filter -> subscribers, and which filters match a topic.
-//! Must not know sessions, messages or what a subscriber's key stands for.
+//! Owns the exact index of one shard's subscriptions: topic filter -> subscribers, and which
+//! filters match a topic. Must not know sessions, messages or what a subscriber's key stands for.
 //!
-//! An exact filter is found by one hash of the topic. Filters with wildcards are in a trie whose walk follows only levels
-//! that match, so routing does not cost more when more subscriptions exist that do not match.
+//! An exact filter is found by one hash of the topic. Filters with wildcards are in a trie whose
+//! walk follows only levels that match, so routing does not cost more when more subscriptions exist
+//! that do not match.
 
 pub(crate) mod directory;
 pub(crate) mod hash;
@@ -16,12 +17,14 @@ use level::is_wildcard;
 use subscribers::Subscribers;
 use trie::Trie;
 
-/// A topic filter in the index. Dense; used again for another filter after its last subscriber has left.
+/// A topic filter in the index. Dense; used again for another filter after its last subscriber has
+/// left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FilterId(u32);
 
 impl FilterId {
-    /// A number below the largest number of filters that the index ever held at once: fit for indexing a table.
+    /// A number below the largest number of filters that the index ever held at once: fit for
+    /// indexing a table.
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -101,7 +104,8 @@ impl SubscriptionIndex {
         }
     }
 
-    /// Subscribes `subscriber` to a valid `filter`. There is one subscription for each filter and key: a second one replaces the first.
+    /// Subscribes `subscriber` to a valid `filter`. There is one subscription for each filter and
+    /// key: a second one replaces the first.
     pub fn insert(&mut self, filter: &str, subscriber: Subscriber) -> Inserted {
         let (id, filter_is_new) = self.find_or_add(filter);
         let subscribers = &mut self.slots[id as usize].subscribers;
@@ -150,25 +154,28 @@ impl SubscriptionIndex {
         self.slots.get(filter.index())?.subscribers.get(&self.seed, key)
     }
 
-    /// Everybody who is subscribed to a filter, in an order that only the sequence of changes decides.
+    /// Everybody who is subscribed to a filter, in an order that only the sequence of changes
+    /// decides.
     #[inline]
     pub fn subscribers(&self, filter: FilterId) -> &[Subscriber] {
         self.slots.get(filter.index()).map_or(&[], |slot| slot.subscribers.as_slice())
     }
 
-    /// Appends every filter that matches the valid topic name `topic` to `out`, each once (section 4.7).
-    /// The order depends on nothing but the filters and the topic.
+    /// Appends every filter that matches the valid topic name `topic` to `out`, each once (section
+    /// 4.7). The order depends on nothing but the filters and the topic.
     #[inline]
     pub fn route(&self, topic: &str, out: &mut Vec<FilterId>) {
         if self.filters > self.wildcards.len() {
-            // [MQTT-4.7.3-4] [MQTT3-4.7.3-4] the bytes of the name as they came, nothing normalised.
+            // [MQTT-4.7.3-4] [MQTT3-4.7.3-4] the bytes of the name as they came, nothing
+            // normalised.
             let exact = self.find_exact(topic, self.seed.text(topic.as_bytes()));
             out.extend(exact.map(FilterId));
         }
         self.wildcards.walk(topic, |id| out.push(FilterId(id)));
     }
 
-    /// Changes whenever the set of filters changes: a remembered route is right as long as this stands.
+    /// Changes whenever the set of filters changes: a remembered route is right as long as this
+    /// stands.
     #[inline]
     pub fn generation(&self) -> u64 {
         self.generation
@@ -184,7 +191,8 @@ impl SubscriptionIndex {
         self.subscriptions
     }
 
-    /// Bytes on the heap: capacity included, and for texts and lists what a usual allocator rounds them up to.
+    /// Bytes on the heap: capacity included, and for texts and lists what a usual allocator rounds
+    /// them up to.
     pub fn heap_bytes(&self) -> usize {
         self.slots.capacity() * size_of::<Slot>()
             + self.exact.heap_bytes()
@@ -193,7 +201,8 @@ impl SubscriptionIndex {
             + self.list_bytes
     }
 
-    /// Checks that the parts agree with each other. Costs a pass over everything: for tests and the simulator.
+    /// Checks that the parts agree with each other. Costs a pass over everything: for tests and the
+    /// simulator.
     ///
     /// # Panics
     /// If they do not.

@@ -18,8 +18,8 @@ pub enum Input<'a> {
         /// The far end, for the log.
         peer: Option<SocketAddr>,
     },
-    /// Bytes arrived. All of them are taken; an incomplete packet is kept by the shard, and when the
-    /// connection moves to another shard the unread rest travels with it.
+    /// Bytes arrived. All of them are taken; an incomplete packet is kept by the shard, and when
+    /// the connection moves to another shard the unread rest travels with it.
     Bytes {
         /// The connection.
         conn: ConnId,
@@ -33,7 +33,8 @@ pub enum Input<'a> {
         /// What the other shard gave.
         moved: Box<Moved>,
     },
-    /// The transport ended by itself. Not given after `Outputs::close` or `Outputs::moves` named it.
+    /// The transport ended by itself. Not given after `Outputs::close` or `Outputs::moves` named
+    /// it.
     Closed {
         /// The connection.
         conn: ConnId,

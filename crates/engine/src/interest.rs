@@ -1,8 +1,9 @@
-//! Owns the coarse interest of others (shards, or nodes of a cluster) in topics, and what one shard announces of its own.
-//! Must not know who the others are or how changes travel.
+//! Owns the coarse interest of others (shards, or nodes of a cluster) in topics, and what one shard
+//! announces of its own. Must not know who the others are or how changes travel.
 //!
-//! The rule: the map may name somebody who is not interested, but must never leave out somebody who is.
-//! Filters with wildcards are kept exactly; an exact filter is one bit in the bucket of its hash.
+//! The rule: the map may name somebody who is not interested, but must never leave out somebody who
+//! is. Filters with wildcards are kept exactly; an exact filter is one bit in the bucket of its
+//! hash.
 
 use hashbrown::HashTable;
 
@@ -82,7 +83,8 @@ impl ShardSet {
     }
 }
 
-/// One change of what a shard or node is interested in. Applied in the order in which it was announced.
+/// One change of what a shard or node is interested in. Applied in the order in which it was
+/// announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InterestChange {
     /// The first subscription to this filter with wildcards.
@@ -219,8 +221,9 @@ impl InterestMap {
     }
 }
 
-/// Who is interested in the exact filters of each hash bucket. Up to 8 others fit in a table of 64 KiB, which stays in
-/// the processor's cache; more need one of 512 KiB. There is none while nobody is interested.
+/// Who is interested in the exact filters of each hash bucket. Up to 8 others fit in a table of 64
+/// KiB, which stays in the processor's cache; more need one of 512 KiB. There is none while nobody
+/// is interested.
 #[derive(Debug, Default)]
 struct Buckets {
     table: BucketTable,
@@ -295,7 +298,8 @@ impl Buckets {
     }
 }
 
-/// What one shard announces: it counts its filters, and only the first and the last of a kind make a change.
+/// What one shard announces: it counts its filters, and only the first and the last of a kind make
+/// a change.
 #[derive(Debug)]
 pub struct OwnInterest {
     seed: Seed,

@@ -1,9 +1,9 @@
 //! The broker core: a pure function of state, time and input.
 //!
 //! [`Shard::step`] takes one [`Input`] at a time; what it asks for stands in [`Outputs`] after
-//! [`Input::TurnEnd`]. There are no sockets, clocks, threads, channels, locks, files or log writers in
-//! here: time is an argument, randomness a seed, and whatever acts is the caller. The production loop and
-//! the simulator are two callers of the same function.
+//! [`Input::TurnEnd`]. There are no sockets, clocks, threads, channels, locks, files or log writers
+//! in here: time is an argument, randomness a seed, and whatever acts is the caller. The production
+//! loop and the simulator are two callers of the same function.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! What a person may want to read about connections and drops: data here, text by `Display`. Must not
-//! know where lines go.
+//! What a person may want to read about connections and drops: data here, text by `Display`. Must
+//! not know where lines go.
 
 use std::fmt;
 use std::net::SocketAddr;

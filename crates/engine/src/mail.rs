@@ -1,5 +1,5 @@
-//! What shards tell each other: one batch per destination and turn. Small messages are copied into the
-//! batch, large ones travel by reference. Must not know what the receiver does with an item.
+//! What shards tell each other: one batch per destination and turn. Small messages are copied into
+//! the batch, large ones travel by reference. Must not know what the receiver does with an item.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::stats::Stats;
 #[derive(Debug)]
 pub struct Mail {
     pub(crate) from: ShardId,
-    /// So many of the receiver's interest changes are in force at the sender, and were before any of the
-    /// items.
+    /// So many of the receiver's interest changes are in force at the sender, and were before any
+    /// of the items.
     interest_ack: Option<u64>,
     pub(crate) items: Vec<MailItem>,
     /// Topic, properties and payload of the copied messages.

@@ -28,7 +28,8 @@ pub(crate) struct Message {
 enum Data {
     /// Topic name, forwarded properties and payload, one after the other.
     Copied(Box<[u8]>),
-    /// The whole frame the message came in, taken over as it was assembled, or a large message's copy.
+    /// The whole frame the message came in, taken over as it was assembled, or a large message's
+    /// copy.
     Frame(Arc<Vec<u8>>),
 }
 
@@ -197,8 +198,8 @@ impl PublishView<'_> {
     }
 }
 
-/// What is left of an expiry interval, in the standard's whole seconds, rounded up so that a message
-/// that is still alive never shows zero [MQTT-3.3.2-6]. `None` when it has run out.
+/// What is left of an expiry interval, in the standard's whole seconds, rounded up so that a
+/// message that is still alive never shows zero [MQTT-3.3.2-6]. `None` when it has run out.
 pub(crate) fn remaining_expiry_s(expires_at_ms: u64, now_ms: u64) -> Option<u32> {
     let left_ms = expires_at_ms.checked_sub(now_ms).filter(|left| *left > 0)?;
     Some(left_ms.div_ceil(crate::time::MS_PER_S).min(u64::from(u32::MAX)) as u32)

@@ -1,4 +1,5 @@
-//! A connection on its way to its home shard. Must not know sockets: the transport travels beside it.
+//! A connection on its way to its home shard. Must not know sockets: the transport travels beside
+//! it.
 
 use std::net::SocketAddr;
 

@@ -9,8 +9,8 @@ use martlet_proto::Put;
 
 use crate::message::Message;
 
-/// Payloads of at least so many bytes are referenced, smaller ones copied: below it a copy is cheaper
-/// than another slice for the kernel.
+/// Payloads of at least so many bytes are referenced, smaller ones copied: below it a copy is
+/// cheaper than another slice for the kernel.
 pub(crate) const REFERENCE_BYTES_MIN: usize = 4096;
 
 /// A buffer that grew beyond this is given back to the allocator, not to the pool.
@@ -150,7 +150,8 @@ impl Put for Outbox {
     }
 }
 
-/// Empty outboxes waiting for the next connection with something to say: a connection at rest has none.
+/// Empty outboxes waiting for the next connection with something to say: a connection at rest has
+/// none.
 #[derive(Debug, Default)]
 pub(crate) struct OutboxPool {
     // Boxed, as connections hold them: a connection at rest has one empty pointer.

@@ -7,8 +7,8 @@ use crate::mail::Mail;
 use crate::moved::Moved;
 
 /// Everything one turn produced. The caller carries it out after [`crate::Input::TurnEnd`] in this
-/// order and empties it: mail, writes, closes, moves, log. Mail first: an acknowledgement that a client
-/// sees must mean that what it acknowledges is already in the other shards' mailboxes.
+/// order and empties it: mail, writes, closes, moves, log. Mail first: an acknowledgement that a
+/// client sees must mean that what it acknowledges is already in the other shards' mailboxes.
 #[derive(Debug, Default)]
 pub struct Outputs {
     /// Batches to append to the mailboxes of other shards, in this order; at most two a shard.

@@ -1,5 +1,6 @@
-//! Connections and sessions together: who gets what bytes. Owns the outboxes, the queues' budget and
-//! the counters. Must not know routing: it is told which session gets which message on what terms.
+//! Connections and sessions together: who gets what bytes. Owns the outboxes, the queues' budget
+//! and the counters. Must not know routing: it is told which session gets which message on what
+//! terms.
 
 mod deliver;
 mod feed;

@@ -1,5 +1,5 @@
-//! Retained messages on their way to a new subscription, paced. Must not know the store, other shards
-//! or the wire.
+//! Retained messages on their way to a new subscription, paced. Must not know the store, other
+//! shards or the wire.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use crate::index::FilterId;
 use crate::message::Message;
 use crate::retained::Cursor;
 
-/// Live updates remembered for one session's replays. Beyond it they are forgotten, and what was read
-/// before them is read again.
+/// Live updates remembered for one session's replays. Beyond it they are forgotten, and what was
+/// read before them is read again.
 const BEATEN_MAX: usize = 4096;
 
 /// One subscription that is being told what is retained.
@@ -42,7 +42,8 @@ impl Replay {
         self.shard_is_done = done;
     }
 
-    /// The shard to read next, once all that was found is delivered; `None` when there is none left.
+    /// The shard to read next, once all that was found is delivered; `None` when there is none
+    /// left.
     pub(crate) fn next_shard(&mut self) -> Option<ShardId> {
         if std::mem::take(&mut self.shard_is_done) {
             self.shards.pop();
@@ -68,16 +69,16 @@ pub(crate) struct Replays {
     /// By number, so in the order in which they were started.
     list: BTreeMap<u64, Replay>,
     numbers: BTreeMap<FilterId, u64>,
-    /// Topics (hashed) of which a live update was delivered meanwhile, with the newest replay that was
-    /// pending then: for it and those before it, what the store said is old.
+    /// Topics (hashed) of which a live update was delivered meanwhile, with the newest replay that
+    /// was pending then: for it and those before it, what the store said is old.
     beaten: BTreeMap<u64, u64>,
     /// The shard's list of those to go on with has the session.
     pub(crate) is_watched: bool,
 }
 
 impl Replays {
-    /// Starts a replay; an older one of the same filter is forgotten. `number` is larger than that of
-    /// any before.
+    /// Starts a replay; an older one of the same filter is forgotten. `number` is larger than that
+    /// of any before.
     pub(crate) fn start(
         &mut self,
         number: u64,

@@ -1,8 +1,9 @@
 //! Owns the retained messages of one shard: topic -> value, found by topic or by filter.
 //! Must not know messages or when they expire; a value is whatever its owner keeps for a topic.
 //!
-//! A topic is found by one hash. A scan goes through the topics in a canonical order in which every subtree is contiguous
-//! (see `retained/order.rs`) and jumps over what cannot match, so it costs as much as the topics that match or nearly match.
+//! A topic is found by one hash. A scan goes through the topics in a canonical order in which every
+//! subtree is contiguous (see `retained/order.rs`) and jumps over what cannot match, so it costs as
+//! much as the topics that match or nearly match.
 
 mod order;
 mod seek;
@@ -31,7 +32,8 @@ enum Slot<T> {
     Used { topic: Box<str>, value: T },
 }
 
-/// How far a scan has come. A new one starts at the beginning. It belongs to one filter and one store, but borrows from neither.
+/// How far a scan has come. A new one starts at the beginning. It belongs to one filter and one
+/// store, but borrows from neither.
 #[derive(Debug, Clone, Default)]
 pub struct Cursor {
     /// Every topic before it has been dealt with.
@@ -128,10 +130,12 @@ impl<T: Clone> RetainedStore<T> {
         self.order.iter().map(|slot| self.slot(slot))
     }
 
-    /// Visits topics that match the valid `filter` (section 4.7), in the canonical order, going on from `cursor`.
+    /// Visits topics that match the valid `filter` (section 4.7), in the canonical order, going on
+    /// from `cursor`.
     ///
-    /// Takes at most `budget` steps; a step visits a topic or jumps over topics that do not match. The store may change between the calls
-    /// of a scan: a topic that is there all the time is visited exactly once, one that comes or goes at most once.
+    /// Takes at most `budget` steps; a step visits a topic or jumps over topics that do not match.
+    /// The store may change between the calls of a scan: a topic that is there all the time is
+    /// visited exactly once, one that comes or goes at most once.
     pub fn scan(
         &self,
         filter: &str,
@@ -161,7 +165,8 @@ impl<T: Clone> RetainedStore<T> {
         self.scan_wildcard(filter, cursor, budget, visit)
     }
 
-    /// Bytes on the heap without what the values own: capacity included, and for texts what a usual allocator rounds them up to.
+    /// Bytes on the heap without what the values own: capacity included, and for texts what a usual
+    /// allocator rounds them up to.
     pub fn heap_bytes(&self) -> usize {
         self.slots.capacity() * size_of::<Slot<T>>()
             + self.directory.heap_bytes()
@@ -169,7 +174,8 @@ impl<T: Clone> RetainedStore<T> {
             + self.text_bytes
     }
 
-    /// Checks that the parts agree with each other. Costs a pass over everything: for tests and the simulator.
+    /// Checks that the parts agree with each other. Costs a pass over everything: for tests and the
+    /// simulator.
     ///
     /// # Panics
     /// If they do not.

@@ -1,5 +1,5 @@
-//! The sessions of a shard: what survives a socket, found by client identifier or slot. Must not know
-//! connections' contents, routing or the wire.
+//! The sessions of a shard: what survives a socket, found by client identifier or slot. Must not
+//! know connections' contents, routing or the wire.
 
 use std::collections::BTreeSet;
 

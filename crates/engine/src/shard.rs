@@ -1,5 +1,5 @@
-//! The broker core: one shard. A thin owner; each kind of event has its own file under `shard/`. Must not
-//! know sockets, clocks, threads, channels, files or logging.
+//! The broker core: one shard. A thin owner; each kind of event has its own file under `shard/`.
+//! Must not know sockets, clocks, threads, channels, files or logging.
 
 mod gates;
 mod mailroom;
@@ -187,8 +187,9 @@ impl Shard {
         }
     }
 
-    /// Whether this shard would send a message with this topic to another one, and whether that one has
-    /// a subscription for it. For the simulator: when no mail is under way, the second implies the first.
+    /// Whether this shard would send a message with this topic to another one, and whether that one
+    /// has a subscription for it. For the simulator: when no mail is under way, the second implies
+    /// the first.
     #[must_use]
     pub fn interest_of(&self, other: &Self, topic: &str) -> (bool, bool) {
         let told = self.router.interested(topic).iter().any(|shard| shard == other.config.shard.0);

@@ -1,5 +1,5 @@
-//! Moving averages over one, five and fifteen minutes of how fast the counters grow, per minute. Must not
-//! know topics beyond their names.
+//! Moving averages over one, five and fifteen minutes of how fast the counters grow, per minute.
+//! Must not know topics beyond their names.
 
 use crate::stats::Stats;
 

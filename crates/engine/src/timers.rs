@@ -30,8 +30,8 @@ impl Timers {
         self.heap.push(Reverse((at_ms, timer)));
     }
 
-    /// Whether entries that mean nothing any more may be the most: clients that come and go must not
-    /// fill the memory with what they leave behind.
+    /// Whether entries that mean nothing any more may be the most: clients that come and go must
+    /// not fill the memory with what they leave behind.
     pub(crate) fn is_crowded(&self) -> bool {
         self.heap.len() > 2 * self.live + 1024
     }

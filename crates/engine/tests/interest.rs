@@ -1,4 +1,5 @@
-//! The coarse interest of others: never less than what they announced, exactly that for wildcard filters.
+//! The coarse interest of others: never less than what they announced, exactly that for wildcard
+//! filters.
 
 mod naive;
 

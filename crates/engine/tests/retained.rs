@@ -1,4 +1,5 @@
-//! The retained store: look-up by topic, paced scans by filter, changes between the steps of a scan.
+//! The retained store: look-up by topic, paced scans by filter, changes between the steps of a
+//! scan.
 
 mod naive;
 
@@ -167,7 +168,8 @@ proptest! {
         prop_assert_eq!(store.heap_bytes(), 0);
     }
 
-    /// Topics come and go between the steps of a scan: what stays is visited exactly once, what comes or goes at most once.
+    /// Topics come and go between the steps of a scan: what stays is visited exactly once, what
+    /// comes or goes at most once.
     #[test]
     fn a_scan_stands_changes_between_its_steps(
         seed: u64,
@@ -189,14 +191,16 @@ proptest! {
                 stayed.remove(topic);
             }
             let before = found.len();
-            let end = store.scan(&filter, &mut cursor, *budget, &mut |topic, _| found.push(topic.to_owned()));
+            let visit = &mut |topic: &str, _: &_| found.push(topic.to_owned());
+            let end = store.scan(&filter, &mut cursor, *budget, visit);
             prop_assert!(found.len() - before <= *budget);
             if end == ScanEnd::Done {
                 break;
             }
             // What was removed before the scan was over may or may not have been visited.
         }
-        while store.scan(&filter, &mut cursor, 5, &mut |topic, _| found.push(topic.to_owned())) == ScanEnd::More {}
+        let visit = &mut |topic: &str, _: &_| found.push(topic.to_owned());
+        while store.scan(&filter, &mut cursor, 5, visit) == ScanEnd::More {}
         let visits = found.len();
         found.sort();
         found.dedup();

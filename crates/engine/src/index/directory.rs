@@ -3,8 +3,8 @@
 
 use hashbrown::HashTable;
 
-/// Slots by hash. Half of each hash is kept, so that growing reads neither slots nor texts: a table that stops to hash
-/// a million texts again would stall a shard.
+/// Slots by hash. Half of each hash is kept, so that growing reads neither slots nor texts: a table
+/// that stops to hash a million texts again would stall a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     table: HashTable<Entry>,

@@ -1,5 +1,5 @@
-//! Owns the seeded hash functions of the engine's topic structures, and what they share about memory.
-//! Must not know what is hashed.
+//! Owns the seeded hash functions of the engine's topic structures, and what they share about
+//! memory. Must not know what is hashed.
 
 use core::hash::{BuildHasher, Hasher};
 
@@ -46,7 +46,8 @@ impl Seed {
     }
 }
 
-/// Makes room for one more element, a quarter at a time: a doubling would leave up to half of a large slab unused.
+/// Makes room for one more element, a quarter at a time: a doubling would leave up to half of a
+/// large slab unused.
 #[inline]
 pub(crate) fn reserve_one<T>(slab: &mut Vec<T>) {
     if slab.len() == slab.capacity() {
@@ -54,7 +55,8 @@ pub(crate) fn reserve_one<T>(slab: &mut Vec<T>) {
     }
 }
 
-/// What a text of `len` bytes costs on the heap with a usual allocator (8 bytes a block, blocks in steps of 16, at least 32).
+/// What a text of `len` bytes costs on the heap with a usual allocator (8 bytes a block, blocks in
+/// steps of 16, at least 32).
 pub(crate) fn text_bytes(len: usize) -> usize {
     if len == 0 { 0 } else { (len + 8).next_multiple_of(16).max(32) }
 }

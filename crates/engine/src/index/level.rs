@@ -3,13 +3,16 @@
 
 use super::hash::Seed;
 
-/// One topic level in two words. Levels of up to 11 bytes are held whole, so that equal words mean equal levels;
-/// of a longer one it holds a hash and the length, and the text has to be compared as well.
+/// One topic level in two words. Levels of up to 11 bytes are held whole, so that equal words mean
+/// equal levels; of a longer one it holds a hash and the length, and the text has to be compared as
+/// well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Level {
-    /// Short: up to 8 bytes of the text. Long: the hash in the upper half; a node keeps where the text is in the lower one.
+    /// Short: up to 8 bytes of the text. Long: the hash in the upper half; a node keeps where the
+    /// text is in the lower one.
     pub(super) low: u64,
-    /// The length (short) or a kind in the upper 8 bits; the rest of the text or of the length below.
+    /// The length (short) or a kind in the upper 8 bits; the rest of the text or of the length
+    /// below.
     pub(super) high: u32,
 }
 
@@ -22,7 +25,8 @@ impl Level {
     /// Stands for `+` in a node; no text packs to it.
     pub(super) const PLUS: Level = Level { low: 0, high: KIND_PLUS << KIND_SHIFT };
 
-    /// Packs a text of at most [`SHORT_MAX`] bytes, which are the low ones of `text`; the others are ignored.
+    /// Packs a text of at most [`SHORT_MAX`] bytes, which are the low ones of `text`; the others
+    /// are ignored.
     #[inline]
     fn short(text: u128, len: usize) -> Level {
         let text = text & ((1 << (8 * len)) - 1);
@@ -158,7 +162,8 @@ mod tests {
         }
     }
 
-    /// Levels of every length around the limits of a window and of a short level, wherever they stand in the topic.
+    /// Levels of every length around the limits of a window and of a short level, wherever they
+    /// stand in the topic.
     #[test]
     fn splits_as_split_does_and_packs_by_the_text_alone() {
         let mut packed: BTreeMap<String, Level> = BTreeMap::new();

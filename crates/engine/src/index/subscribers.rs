@@ -1,5 +1,5 @@
-//! Owns the subscribers of one filter: one without an allocation, any number with removal in constant time.
-//! Must not know filters.
+//! Owns the subscribers of one filter: one without an allocation, any number with removal in
+//! constant time. Must not know filters.
 
 use hashbrown::HashTable;
 
@@ -8,7 +8,8 @@ use super::hash::Seed;
 
 /// From this number on the position of each key is kept in a table.
 const TABLE_FROM: usize = 32;
-/// Below this number the table is dropped; the gap keeps a list at the limit from building it again and again.
+/// Below this number the table is dropped; the gap keeps a list at the limit from building it again
+/// and again.
 const TABLE_UNTIL: usize = 16;
 
 /// The subscribers of one filter, or a free slot.

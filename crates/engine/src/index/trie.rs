@@ -1,9 +1,10 @@
-//! Owns the trie of wildcard filters: which of them match a topic. Each filter stands for a `u32` that its owner chose.
-//! Must not know subscribers, shards or exact filters.
+//! Owns the trie of wildcard filters: which of them match a topic. Each filter stands for a `u32`
+//! that its owner chose. Must not know subscribers, shards or exact filters.
 //!
-//! All nodes are in one table keyed by the hash of their path, and tell by (parent, level) which one they are: a node costs
-//! 32 bytes however many children it has, and the processor can look for a level before the one above it has arrived
-//! from memory. A node is visited at most once a walk, and no walk or change recurses, whatever the number of levels.
+//! All nodes are in one table keyed by the hash of their path, and tell by (parent, level) which
+//! one they are: a node costs 32 bytes however many children it has, and the processor can look for
+//! a level before the one above it has arrived from memory. A node is visited at most once a walk,
+//! and no walk or change recurses, whatever the number of levels.
 
 use super::directory::Directory;
 use super::hash::{NONE, Seed, reserve_one, text_bytes};
@@ -123,7 +124,8 @@ impl Trie {
         if self.filters == 0 {
             return;
         }
-        // [MQTT-4.7.2-1] [MQTT3-4.7.2-1] a leading wildcard does not match a topic that begins with `$`.
+        // [MQTT-4.7.2-1] [MQTT3-4.7.2-1] a leading wildcard does not match a topic that begins with
+        // `$`.
         let mut plus_matches = !topic.starts_with('$');
         let root = &self.nodes[ROOT as usize];
         if plus_matches && root.multi != NONE {
@@ -159,7 +161,8 @@ impl Trie {
         }
     }
 
-    /// A walk has come to a node: names the filters that end here and, before the last level, notes where it goes on.
+    /// A walk has come to a node: names the filters that end here and, before the last level, notes
+    /// where it goes on.
     #[inline(always)]
     fn reach(
         &self,
@@ -213,7 +216,8 @@ impl Trie {
         }
     }
 
-    /// Where `filter` ends; adds the levels that are missing. The caller gives the place a number at once.
+    /// Where `filter` ends; adds the levels that are missing. The caller gives the place a number
+    /// at once.
     pub(crate) fn ensure(&mut self, filter: &str) -> Place {
         if self.nodes.is_empty() {
             self.nodes.push(Node::new(NONE, Level::PLUS));
@@ -396,7 +400,8 @@ struct Reached {
     path: u64,
 }
 
-/// The nodes that a walk has reached on one level. Few in practice, so the first ones need no allocation.
+/// The nodes that a walk has reached on one level. Few in practice, so the first ones need no
+/// allocation.
 struct Frontier {
     inline: [Reached; Frontier::INLINE],
     len: usize,

@@ -127,8 +127,8 @@ impl Peers {
             && (session.resend_left > 0 || self.may_keep_more(session))
     }
 
-    /// Whether what is kept of messages in flight leaves room for another: a client that reads and never
-    /// acknowledges must not make the broker hold as much as its window allows messages.
+    /// Whether what is kept of messages in flight leaves room for another: a client that reads and
+    /// never acknowledges must not make the broker hold as much as its window allows messages.
     #[inline]
     fn may_keep_more(&self, session: &Session) -> bool {
         session.outgoing.is_empty()
@@ -219,8 +219,8 @@ impl Peers {
     }
 }
 
-/// Treats a message in flight as if it had been acknowledged [MQTT-3.1.2-25]; what was kept of it if it
-/// was there.
+/// Treats a message in flight as if it had been acknowledged [MQTT-3.1.2-25]; what was kept of it
+/// if it was there.
 pub(super) fn abandon<M>(outgoing: &mut Outgoing<M>, id: PacketId) -> Option<M> {
     if let Ok(kept) = outgoing.puback(id) {
         return Some(kept);

@@ -1,9 +1,11 @@
-//! Owns the canonical order of topics: a comparison in which every subtree is contiguous, and a list of slots in that order.
-//! Must not know what a slot holds; the list asks its caller to compare.
+//! Owns the canonical order of topics: a comparison in which every subtree is contiguous, and a
+//! list of slots in that order. Must not know what a slot holds; the list asks its caller to
+//! compare.
 
 use core::cmp::Ordering;
 
-/// Compares topics (or bounds between them) byte by byte, `/` before all others: a topic, then everything below it, then the rest.
+/// Compares topics (or bounds between them) byte by byte, `/` before all others: a topic, then
+/// everything below it, then the rest.
 #[inline]
 pub(super) fn compare(a: &[u8], b: &[u8]) -> Ordering {
     let same = common_prefix(a, b);
@@ -13,7 +15,8 @@ pub(super) fn compare(a: &[u8], b: &[u8]) -> Ordering {
     }
 }
 
-/// `/` first, the bytes before it one up: a permutation, so that different topics never compare equal.
+/// `/` first, the bytes before it one up: a permutation, so that different topics never compare
+/// equal.
 #[inline]
 fn rank(byte: u8) -> u8 {
     match byte.cmp(&b'/') {
@@ -23,7 +26,8 @@ fn rank(byte: u8) -> u8 {
     }
 }
 
-/// The byte of the second rank: appended to a topic it makes the lowest bound above everything below the topic.
+/// The byte of the second rank: appended to a topic it makes the lowest bound above everything
+/// below the topic.
 pub(super) const AFTER_SUBTREE: char = '\0';
 
 #[inline]
@@ -42,7 +46,8 @@ fn common_prefix(a: &[u8], b: &[u8]) -> usize {
 /// The most slots in a block.
 const BLOCK_MAX: usize = 256;
 
-/// A sorted list of slots in blocks: an insertion moves at most one block and, once in a hundred times, the list of blocks.
+/// A sorted list of slots in blocks: an insertion moves at most one block and, once in a hundred
+/// times, the list of blocks.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     /// None is empty.
@@ -83,7 +88,8 @@ impl Order {
         }
     }
 
-    /// The first position whose slot is not `before` the target. `before` holds for a prefix of the list.
+    /// The first position whose slot is not `before` the target. `before` holds for a prefix of the
+    /// list.
     pub(super) fn lower_bound(&self, before: impl Fn(u32) -> bool) -> Position {
         let block = self.blocks.partition_point(|block| before(block[0])).saturating_sub(1);
         let at =
@@ -101,7 +107,8 @@ impl Order {
         if before(slots[slots.len() - 1]) {
             let next = block + 1;
             let ahead = gallop(self.blocks.len() - next, |i| before(self.blocks[next + i][0]));
-            // The target is in the last block that starts before it, or at the start of the next one.
+            // The target is in the last block that starts before it, or at the start of the next
+            // one.
             if ahead == 0 {
                 return Position { block, at: slots.len() };
             }
@@ -194,7 +201,8 @@ impl Order {
     }
 }
 
-/// The first index below `len` for which `before` does not hold, or `len`; cheap when it is a low one.
+/// The first index below `len` for which `before` does not hold, or `len`; cheap when it is a low
+/// one.
 fn gallop(len: usize, before: impl Fn(usize) -> bool) -> usize {
     let mut low = 0;
     let mut step = 1;

@@ -1,5 +1,5 @@
-//! Owns the decision of a wildcard scan: does this topic match, and if not, from where on may one match again?
-//! Must not know the store; it sees one topic at a time.
+//! Owns the decision of a wildcard scan: does this topic match, and if not, from where on may one
+//! match again? Must not know the store; it sees one topic at a time.
 
 use super::order::{AFTER_SUBTREE, compare};
 use crate::index::level::split;
@@ -30,9 +30,11 @@ pub(super) fn literal_prefix(filter: &str) -> &str {
     filter
 }
 
-/// Judges `topic`, which does not sort before [`literal_prefix`]; fills `bound` if the verdict is [`Verdict::Seek`].
+/// Judges `topic`, which does not sort before [`literal_prefix`]; fills `bound` if the verdict is
+/// [`Verdict::Seek`].
 pub(super) fn judge(filter: &str, topic: &str, bound: &mut String) -> Verdict {
-    // [MQTT-4.7.2-1] [MQTT3-4.7.2-1] a leading wildcard does not match a topic that begins with `$`.
+    // [MQTT-4.7.2-1] [MQTT3-4.7.2-1] a leading wildcard does not match a topic that begins with
+    // `$`.
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return seek(bound, "%", ""); // the byte after `$`
     }
@@ -55,7 +57,8 @@ pub(super) fn judge(filter: &str, topic: &str, bound: &mut String) -> Verdict {
         }
         match (wanted_tail, given_tail) {
             (Some(want), Some(level)) => (wanted, given) = (want, level),
-            (None, None) | (Some("#"), None) => return Verdict::Match, // `#` stands for the parent level as well
+            // `#` stands for the parent level as well
+            (None, None) | (Some("#"), None) => return Verdict::Match,
             (Some(want), None) => {
                 let verdict = seek(bound, topic, "/");
                 bound.push_str(literal_prefix(want));
@@ -66,7 +69,8 @@ pub(super) fn judge(filter: &str, topic: &str, bound: &mut String) -> Verdict {
     }
 }
 
-/// Nothing more matches with the value that the last `+` has: the next value, if there is a `+` at all.
+/// Nothing more matches with the value that the last `+` has: the next value, if there is a `+` at
+/// all.
 fn after_plus(bound: &mut String, topic: &str, plus_end: Option<usize>) -> Verdict {
     let Some(end) = plus_end else { return Verdict::End };
     let verdict = seek(bound, &topic[..end], "");

@@ -1,5 +1,5 @@
-//! What waits until the other shards know of a new interest: SUBACKs and share group joins. Must not
-//! know what a subscription is.
+//! What waits until the other shards know of a new interest: SUBACKs and share group joins. Must
+//! not know what a subscription is.
 //!
 //! Interest changes carry no number: each pair of shards keeps its order, so both sides count them.
 
@@ -31,8 +31,8 @@ pub(super) struct Gates {
     ripe: Vec<u64>,
     told: Vec<u64>,
     waiting: VecDeque<(u64, Opening)>,
-    /// Subscriptions (filter, session slot) that not every shard knows of yet, with the change that tells
-    /// them.
+    /// Subscriptions (filter, session slot) that not every shard knows of yet, with the change that
+    /// tells them.
     young: BTreeMap<(FilterId, u32), u64>,
 }
 
@@ -80,8 +80,8 @@ impl Gates {
         }
     }
 
-    /// A subscription that is new: shards that do not know of it yet may send what was published before
-    /// it.
+    /// A subscription that is new: shards that do not know of it yet may send what was published
+    /// before it.
     pub(super) fn note_young(&mut self, filter: FilterId, slot: u32) {
         if !self.is_open() {
             self.young.insert((filter, slot), self.announced);
@@ -93,9 +93,9 @@ impl Gates {
         self.young.remove(&(filter, slot));
     }
 
-    /// Whether a message that `from` sent was published before the subscription was in force there. What
-    /// is retained of it is found by the replay that follows SUBACK, for `from` had it in the mail before
-    /// it acknowledged.
+    /// Whether a message that `from` sent was published before the subscription was in force there.
+    /// What is retained of it is found by the replay that follows SUBACK, for `from` had it in the
+    /// mail before it acknowledged.
     #[inline]
     pub(super) fn is_too_young(&self, filter: FilterId, slot: u32, from: Option<ShardId>) -> bool {
         let Some(from) = from else { return false };
@@ -117,9 +117,9 @@ impl Gates {
         self.applied[usize::from(from.0)] += 1;
     }
 
-    /// The acknowledgements due in this turn. Each is held back one turn: then everything this shard
-    /// sent before it applied the change is in every mailbox, so whoever hears of the subscription
-    /// afterwards finds what was published before.
+    /// The acknowledgements due in this turn. Each is held back one turn: then everything this
+    /// shard sent before it applied the change is in every mailbox, so whoever hears of the
+    /// subscription afterwards finds what was published before.
     pub(super) fn due(&mut self) -> Vec<(ShardId, u64)> {
         let mut due = Vec::new();
         for i in 0..self.ripe.len() {

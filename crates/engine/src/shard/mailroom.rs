@@ -26,8 +26,8 @@ impl Mailroom {
         &mut self.batches[usize::from(shard.0)]
     }
 
-    /// The batch for another shard's retained store. It is pushed before every other batch of the turn:
-    /// whoever gets a message live finds it in the store as well, if it asks.
+    /// The batch for another shard's retained store. It is pushed before every other batch of the
+    /// turn: whoever gets a message live finds it in the store as well, if it asks.
     pub(super) fn for_store(&mut self, shard: ShardId) -> &mut Mail {
         debug_assert_ne!(shard, self.own, "a shard does not write to itself");
         &mut self.retained[usize::from(shard.0)]

@@ -104,8 +104,8 @@ impl Shard {
         }
     }
 
-    /// Handles a packet that was assembled from several reads and returns the bytes behind it, if they
-    /// are to be looked at.
+    /// Handles a packet that was assembled from several reads and returns the bytes behind it, if
+    /// they are to be looked at.
     fn on_first_frame<'b>(
         &mut self,
         id: ConnId,

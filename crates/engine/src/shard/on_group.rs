@@ -1,5 +1,5 @@
-//! Share groups: a member's home tells the group's home who belongs to it; the group's home gives each
-//! message to one member. Must not know what a member does with it.
+//! Share groups: a member's home tells the group's home who belongs to it; the group's home gives
+//! each message to one member. Must not know what a member does with it.
 
 use std::sync::Arc;
 

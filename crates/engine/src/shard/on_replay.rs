@@ -1,5 +1,5 @@
-//! Retained messages for new subscriptions, paced: some in each turn, as long as the client takes them.
-//! Must not know how the store finds them.
+//! Retained messages for new subscriptions, paced: some in each turn, as long as the client takes
+//! them. Must not know how the store finds them.
 
 use martlet_proto::topic;
 
@@ -11,7 +11,8 @@ use crate::index::{FilterId, Subscriber};
 use crate::mail::{MailItem, RetainedAsk, RetainedReply};
 use crate::peers::Peers;
 
-/// Sessions that get on with their replays in one turn: what many want at once must not make it long.
+/// Sessions that get on with their replays in one turn: what many want at once must not make it
+/// long.
 const REPLAYS_PER_TURN: usize = 32;
 
 /// What a step of a replay came to.

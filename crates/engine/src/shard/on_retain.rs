@@ -135,8 +135,8 @@ fn expiries_max(messages: usize) -> usize {
 }
 
 impl Shard {
-    /// Sends a retained message to the store of its topic's home [MQTT-3.3.1-8] [MQTT3-3.3.1-12]: only
-    /// called with the RETAIN flag.
+    /// Sends a retained message to the store of its topic's home [MQTT-3.3.1-8] [MQTT3-3.3.1-12]:
+    /// only called with the RETAIN flag.
     #[cold]
     pub(super) fn retain(&mut self, view: &mut PublishView<'_>) {
         let home = self.homes.of(view.topic);

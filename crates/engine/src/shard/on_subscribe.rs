@@ -126,7 +126,8 @@ impl Shard {
         }
     }
 
-    /// Adds or replaces a subscription, with or without wildcards [MQTT3-3.8.3-2] [MQTT-3.8.4-3] [MQTT3-3.8.4-3]; whether there was one.
+    /// Adds or replaces a subscription, with or without wildcards [MQTT3-3.8.3-2] [MQTT-3.8.4-3]
+    /// [MQTT3-3.8.4-3]; whether there was one.
     fn add_subscription(&mut self, slot: u32, filter: &str, subscriber: Subscriber) -> bool {
         let inserted = self.router.subscriptions.insert(filter, subscriber);
         if inserted.filter_is_new
@@ -212,7 +213,8 @@ impl Shard {
         }
         let Some(slot) = self.peers.slot_of(session) else { return };
         for filter in replays {
-            // It may have been unsubscribed from while the SUBACK waited [MQTT-3.10.4-2], or replaced.
+            // It may have been unsubscribed from while the SUBACK waited [MQTT-3.10.4-2], or
+            // replaced.
             let Some(filter) = self.router.subscriptions.find(&filter) else { continue };
             if let Some(subscriber) = self.router.subscriptions.get(filter, slot).copied() {
                 self.start_replay(slot, filter, subscriber);

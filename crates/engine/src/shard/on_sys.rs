@@ -1,5 +1,5 @@
-//! The broker's own figures as `$SYS/broker/...` topics, under the names that dashboards for Mosquitto
-//! expect. One shard publishes the sums for all. Must not know who subscribes.
+//! The broker's own figures as `$SYS/broker/...` topics, under the names that dashboards for
+//! Mosquitto expect. One shard publishes the sums for all. Must not know who subscribes.
 
 use martlet_proto::{ForwardProperties, Qos};
 
@@ -89,7 +89,8 @@ impl Shard {
             self.mailroom.to(PUBLISHER).push(MailItem::Stats(stats));
             return;
         }
-        // The publisher lags behind the others a little, so that their figures are of this interval.
+        // The publisher lags behind the others a little, so that their figures are of this
+        // interval.
         let lag_ms = if is_first { COLLECT_MS.min(self.sys.interval_ms) } else { 0 };
         self.sys.due_ms = Some(now_ms + self.sys.interval_ms + lag_ms);
         self.sys.latest[usize::from(PUBLISHER.0)] = self.current_stats();

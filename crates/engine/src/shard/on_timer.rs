@@ -66,8 +66,8 @@ impl Shard {
         }
     }
 
-    /// [MQTT-3.1.2-22] [MQTT3-3.1.2-24] The client was silent for too long, or it was heard since and
-    /// the timer is set anew.
+    /// [MQTT-3.1.2-22] [MQTT3-3.1.2-24] The client was silent for too long, or it was heard since
+    /// and the timer is set anew.
     fn on_keep_alive(&mut self, id: ConnId, serial: u32, now_ms: u64) {
         let Some(conn) = self.peers.conns.get(id) else { return };
         if conn.serial != serial || conn.session.is_none() {
@@ -81,7 +81,8 @@ impl Shard {
             true => conn.took_at_ms + silence_max_ms.max(self.config.limits.stall_max_ms),
         };
         if due_ms > now_ms {
-            // A connection that is read again meanwhile is not left alone longer than its keep alive.
+            // A connection that is read again meanwhile is not left alone longer than its keep
+            // alive.
             let next_ms = due_ms.min(now_ms + silence_max_ms);
             self.peers.timers.set(next_ms, Timer::KeepAlive { conn: id, serial });
             return;

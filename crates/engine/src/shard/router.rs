@@ -6,8 +6,8 @@ use crate::index::{FilterId, SubscriptionIndex};
 use crate::interest::{InterestChange, InterestMap, OwnInterest, ShardSet};
 use crate::sessions::Sessions;
 
-/// The subscriptions of this shard's sessions, the share groups whose home it is, and the interest of
-/// the others.
+/// The subscriptions of this shard's sessions, the share groups whose home it is, and the interest
+/// of the others.
 #[derive(Debug)]
 pub(super) struct Router {
     /// Keys are session slots.

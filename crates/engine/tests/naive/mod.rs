@@ -21,7 +21,8 @@ pub(crate) fn matches(filter: &str, topic: &str) -> bool {
     filter.len() == topic.len()
 }
 
-/// A literal level: few different ones, so that filters and topics meet; all lengths around those that are packed differently.
+/// A literal level: few different ones, so that filters and topics meet; all lengths around those
+/// that are packed differently.
 fn level() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => prop::sample::select(vec!["a", "b", "", "$a", "ab"]).prop_map(String::from),

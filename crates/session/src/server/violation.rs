@@ -1,5 +1,5 @@
-//! What a client can do wrong beyond malformed bytes: a closed list, each with its clause and the one
-//! reason code that answers it. Must not know how the answer is sent.
+//! What a client can do wrong beyond malformed bytes: a closed list, each with its clause and the
+//! one reason code that answers it. Must not know how the answer is sent.
 
 use martlet_proto::ReasonCode;
 
@@ -12,7 +12,8 @@ pub enum Violation {
     FirstPacketNotConnect,
     /// A second CONNECT came.
     SecondConnect,
-    /// A packet other than AUTH and DISCONNECT came before the CONNACK of an enhanced authentication.
+    /// A packet other than AUTH and DISCONNECT came before the CONNACK of an enhanced
+    /// authentication.
     PacketDuringAuthentication,
     /// A 3.x client asked for a persistent session without an identifier.
     EmptyClientId,
