@@ -12,6 +12,8 @@ use crate::Result;
 
 /// How often a running child is looked at.
 const POLL: Duration = Duration::from_millis(20);
+/// How long a program may take until it listens.
+const LISTEN_WITHIN: Duration = Duration::from_secs(60);
 /// How long a program may take to end when it is told to.
 const END_WITHIN: Duration = Duration::from_secs(5);
 /// Lines of a log that are shown when its program ended too early.
@@ -176,7 +178,7 @@ impl Running {
 
     /// Waits until it listens on `port` of this machine.
     pub(crate) fn listens(&mut self, port: u16) -> Result {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + LISTEN_WITHIN;
         while Instant::now() < deadline {
             self.still_runs()?;
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
