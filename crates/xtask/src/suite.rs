@@ -80,21 +80,20 @@ fn clippy(project: &Project) -> Result {
         .run()
 }
 
-/// All tests of the workspace, by cargo-nextest where it is installed, and the examples in the
-/// documentation.
+/// The examples in the documentation, then all tests of the workspace: by cargo-nextest where it
+/// is installed.
 fn tests(project: &Project) -> Result {
+    project.cargo().args(["test", "--quiet", "--locked", "--workspace", "--doc"]).run()?;
     if tools::find("cargo-nextest").is_some() {
-        project
+        return project
             .cargo()
             .args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"])
-            .args(["--no-tests", "pass", "--status-level", "slow", "--final-status-level", "fail"])
-            .run()?;
-    } else {
-        project
-            .cargo()
-            .args(["test", "--quiet", "--locked", "--workspace", "--no-fail-fast"])
-            .args(["--lib", "--bins", "--tests"])
-            .run()?;
+            .args(["--status-level", "slow", "--final-status-level", "fail"])
+            .run();
     }
-    project.cargo().args(["test", "--quiet", "--locked", "--workspace", "--doc"]).run()
+    project
+        .cargo()
+        .args(["test", "--quiet", "--locked", "--workspace", "--no-fail-fast"])
+        .args(["--lib", "--bins", "--tests"])
+        .run()
 }
