@@ -13,6 +13,7 @@ use martlet_net::{Listener, Poller};
 
 use crate::accept::{Door, listener_key};
 use crate::clock::Clock;
+use crate::company::Company;
 use crate::config::ServeConfig;
 use crate::log::Log;
 use crate::mailbox::{Letter, Mailbox};
@@ -133,9 +134,11 @@ impl Broker {
         let loops: Loops = loops.collect();
         let mut broker =
             Self { addresses, missing, mailboxes: mailboxes.clone(), threads: Vec::new() };
+        let company = Company::new(config.shards);
         for (poller, index) in pollers.into_iter().zip(0..) {
             let (loops, mailboxes) = (loops.clone(), mailboxes.clone());
-            let shard = ShardThread::new(ShardId(index), poller, loops, mailboxes, clock);
+            let company = company.clone();
+            let shard = ShardThread::new(ShardId(index), poller, loops, mailboxes, clock, company);
             let thread = thread::Builder::new().name(format!("martlet-shard-{index}"));
             // On failure the shards that run already are stopped by dropping the broker.
             broker.threads.push(thread.spawn(move || shard.run()).map_err(StartError::System)?);

@@ -22,6 +22,11 @@ impl Clock {
         Now { mono_ms: self.mono_ms(), wall_ms: wall.as_millis() as u64 }
     }
 
+    /// The monotonic clock, finely.
+    pub(crate) fn mono_us(self) -> u64 {
+        self.origin.elapsed().as_micros() as u64
+    }
+
     /// The monotonic clock alone.
     pub(crate) fn mono_ms(self) -> u64 {
         self.origin.elapsed().as_millis() as u64

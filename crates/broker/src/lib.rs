@@ -7,6 +7,7 @@ mod accept;
 mod broker;
 mod carry;
 mod clock;
+mod company;
 mod config;
 mod log;
 mod mailbox;

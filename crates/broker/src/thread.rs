@@ -14,6 +14,7 @@ use martlet_engine::ShardId;
 use martlet_net::Poller;
 
 use crate::clock::Clock;
+use crate::company::{Company, Place};
 use crate::mailbox::{Mailbox, ShardSet};
 use crate::turn::{AfterTurn, ShardLoop};
 
@@ -39,6 +40,8 @@ pub(crate) struct ShardThread {
     loops: Loops,
     mailboxes: Arc<[Mailbox]>,
     clock: Clock,
+    /// Where this thread runs, when that is ours to say.
+    place: Option<Place>,
     /// For each shard, how often it is to be woken before it is covered again.
     wake_instead: Vec<u8>,
 }
@@ -50,9 +53,11 @@ impl ShardThread {
         loops: Loops,
         mailboxes: Arc<[Mailbox]>,
         clock: Clock,
+        company: Option<Arc<Company>>,
     ) -> Self {
         let wake_instead = vec![0; loops.len()];
-        Self { id, poller, loops, mailboxes, clock, wake_instead }
+        let place = company.map(|company| Place::new(company, usize::from(id.0)));
+        Self { id, poller, loops, mailboxes, clock, place, wake_instead }
     }
 
     /// Turns the shard until the order to stop has been carried out.
@@ -96,7 +101,13 @@ impl ShardThread {
         {
             timeout = Some(Duration::ZERO);
         }
+        if let Some(place) = &mut self.place {
+            place.rests(self.clock.mono_us());
+        }
         self.poller.wait(timeout).expect("a poller waits");
+        if let Some(place) = &mut self.place {
+            place.wakes(self.clock.mono_us());
+        }
     }
 
     /// Whether a mailbox that the shard waits for has been drained.

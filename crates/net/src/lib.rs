@@ -8,12 +8,14 @@
 #[cfg(not(unix))]
 compile_error!("martlet-net is written for epoll and kqueue: Linux, macOS and the BSDs");
 
+mod cores;
 mod descriptors;
 mod diagnostics;
 mod listener;
 mod poller;
 mod stream;
 
+pub use cores::Cores;
 pub use descriptors::raise_descriptor_limit;
 pub use diagnostics::write_diagnostics;
 pub use listener::{Accepted, BACKLOG, Listener};
