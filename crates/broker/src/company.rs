@@ -1,6 +1,6 @@
-//! Whether the shards' threads keep together on one core or run anywhere. With little to do, half of what
-//! they do is to wake each other, and a wake on the same core costs least; with more to do they need all
-//! cores. Must not know shards: it sees how long threads are busy.
+//! Whether the shards' threads keep together on one core or run anywhere. With little to do, half
+//! of what they do is to wake each other, and a wake on the same core costs least; with more to do
+//! they need all cores. Must not know shards: it sees how long threads are busy.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Memory kept for the next large frames. What a busy turn of large messages needs.
-const KEPT_BYTES_MAX: usize = 8 << 20;
+const KEPT_BYTES_MAX: usize = 16 << 20;
 
 /// Frames larger than this are not kept: rare, and each would displace many.
 const FRAME_BYTES_MAX: usize = 1 << 20;
@@ -33,8 +33,12 @@ impl FramePool {
     pub(crate) fn take(&mut self, len: usize) -> Vec<u8> {
         let reserve = len.min(RESERVE_BYTES_MAX);
         for _ in 0..LOOKS_MAX {
-            // The oldest one is free, or held for long: then it is not worth keeping.
             let Some(oldest) = self.frames.pop_front() else { break };
+            // On its way through another shard, or held for long: `trim` forgets those.
+            if Arc::strong_count(&oldest) > 1 {
+                self.frames.push_back(oldest);
+                continue;
+            }
             self.bytes -= oldest.capacity();
             let Some(mut buffer) = Arc::into_inner(oldest) else { continue };
             // A small message that is kept would keep all of a large buffer.
@@ -98,12 +102,16 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_are_held_do_not_stay_in_the_pool() {
+    fn frames_that_are_held_make_room_for_free_ones_and_are_forgotten_by_and_by() {
         let mut pool = FramePool::default();
-        let held: Vec<_> = (0..20).map(|_| pool.share(vec![0; 5000])).collect();
-        for _ in 0..3 {
-            pool.take(5000);
-        }
+        let held: Vec<_> = (0..3).map(|_| pool.share(vec![0; 5000])).collect();
+        let free = pool.share(vec![0; 5000]);
+        let address = free.as_ptr();
+        drop(free);
+        let again = pool.take(5000);
+        assert_eq!(again.as_ptr(), address);
+        assert_eq!((pool.frames.len(), pool.bytes), (3, 3 * 5000));
+        pool.trim();
         assert_eq!((pool.frames.len(), pool.bytes), (0, 0));
         drop(held);
     }

@@ -1,5 +1,5 @@
-//! On which cores the calling thread may run. Must not know what the thread does. Linux only; elsewhere
-//! a thread stays where the system puts it.
+//! On which cores the calling thread may run. Must not know what the thread does. Linux only;
+//! elsewhere a thread stays where the system puts it.
 
 /// The cores that the process was given.
 #[derive(Debug, Clone)]
@@ -10,8 +10,8 @@ pub struct Cores {
 
 #[cfg(target_os = "linux")]
 impl Cores {
-    /// The cores that the calling thread may run on now; `None` when threads cannot be placed here, or
-    /// when there is but one core.
+    /// The cores that the calling thread may run on now; `None` when threads cannot be placed here,
+    /// or when there is but one core.
     #[must_use]
     pub fn allowed() -> Option<Self> {
         let allowed = rustix::thread::sched_getaffinity(None).ok()?;
