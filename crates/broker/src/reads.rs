@@ -10,8 +10,9 @@ use crate::transports::Flags;
 use crate::turn::ShardLoop;
 
 /// Bytes read per turn, of all connections together. Bounds how long a turn takes and what it can
-/// put into other shards' mailboxes; those not served stay at the head of the queue.
-const TURN_READ_BYTES_MAX: usize = 4 << 20;
+/// put into other shards' mailboxes, and keeps what a turn touches within a core's cache; those not
+/// served stay at the head of the queue.
+const TURN_READ_BYTES_MAX: usize = 1 << 20;
 
 impl ShardLoop {
     /// Serves the queue once, or as far as the budget goes.
