@@ -51,6 +51,7 @@ fn keep_will(will: &WillFields<'_>, frames: &mut FramePool) -> Will {
         retain: will.retain,
         expires_at_ms: NEVER,
         origin: Publisher::BROKER,
+        body: None,
         frame: None,
         kept: None,
     };

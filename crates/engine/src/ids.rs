@@ -52,6 +52,15 @@ impl Publisher {
     pub(crate) fn client(client_id: &str) -> Self {
         Self(topic_hash(client_id) | 1)
     }
+
+    /// For the store: the hash is the same in every life of the broker.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_number(number: u64) -> Self {
+        Self(number)
+    }
 }
 
 /// A share group at its home shard; the generation tells a later group in the same slot apart.
@@ -86,7 +95,7 @@ impl Homes {
         self.of_partition(partition(name))
     }
 
-    fn of_partition(self, partition: u16) -> ShardId {
+    pub(crate) fn of_partition(self, partition: u16) -> ShardId {
         ShardId(partition % self.shards)
     }
 
@@ -95,8 +104,16 @@ impl Homes {
     }
 }
 
-/// The partition of a name, the same on every machine and in every run.
-pub(crate) fn partition(name: &str) -> u16 {
+/// The home of a partition among `shards` shards.
+#[must_use]
+pub fn home_of_partition(partition: u16, shards: u16) -> ShardId {
+    Homes::new(shards).of_partition(partition)
+}
+
+/// The partition of a client identifier, topic name or share group, below [`PARTITIONS`]: the same
+/// on every machine and in every run, for stored state is laid out by it.
+#[must_use]
+pub fn partition(name: &str) -> u16 {
     let mut hasher = foldhash::quality::FixedState::with_seed(Homes::SEED).build_hasher();
     hasher.write(name.as_bytes());
     (hasher.finish() % u64::from(PARTITIONS)) as u16

@@ -229,6 +229,7 @@ impl Arena {
             retain: item.retain,
             expires_at_ms: item.expires_at_ms,
             origin: item.origin,
+            body: None,
             frame: None,
             kept: None,
         }
@@ -250,6 +251,7 @@ mod tests {
             retain: true,
             expires_at_ms: NEVER,
             origin: Publisher::BROKER,
+            body: None,
             frame: None,
             kept: None,
         };

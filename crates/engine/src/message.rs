@@ -8,9 +8,12 @@ use martlet_proto::{ForwardProperties, Put, Qos};
 use crate::frame_pool::FramePool;
 use crate::ids::Publisher;
 use crate::outbox::REFERENCE_BYTES_MIN;
+use crate::store::{BodyId, StoredMessage};
+use crate::time::Now;
 
-/// An immutable application message that outlives the turn it came in.
-pub(crate) struct Message {
+/// An immutable application message that outlives the turn it came in. Opaque outside the engine,
+/// but for what the store needs.
+pub struct Message {
     data: Data,
     topic: Span,
     forward: Span,
@@ -22,6 +25,8 @@ pub(crate) struct Message {
     pub(crate) expires_at_ms: u64,
     /// Who published it.
     pub(crate) origin: Publisher,
+    /// What the store knows it by, when several sessions may share it.
+    pub(crate) body: Option<BodyId>,
 }
 
 /// Where the bytes of a message are.
@@ -53,6 +58,10 @@ struct Span {
 impl Span {
     fn new(start: usize, end: usize) -> Self {
         Self { start: start as u32, end: end as u32 }
+    }
+
+    fn len(self) -> usize {
+        (self.end - self.start) as usize
     }
 
     #[inline]
@@ -96,6 +105,46 @@ impl Message {
         data + size_of::<Self>()
     }
 
+    /// Bytes of its data: topic name, forwarded properties and payload.
+    pub fn data_len(&self) -> usize {
+        let Self { topic, forward, payload, .. } = self;
+        topic.len() + forward.len() + payload.len()
+    }
+
+    /// The message as the store writes it: `now` ties its expiry to the wall clock. No bytes are
+    /// copied.
+    #[must_use]
+    pub fn fields(&self, now: Now) -> MessageFields<'_> {
+        MessageFields {
+            topic: self.topic(),
+            forward: self.forward.of(&self.data),
+            payload: self.payload(),
+            qos: self.qos,
+            retain: self.retain,
+            expires_at_wall_ms: now.to_wall_ms(self.expires_at_ms),
+            origin: self.origin.number(),
+            body: self.body,
+        }
+    }
+
+    /// A message that was read back.
+    #[must_use]
+    pub fn restore(stored: StoredMessage, now: Now) -> Self {
+        let topic_end = stored.topic_len as usize;
+        let forward_end = topic_end + stored.forward_len as usize;
+        Self {
+            topic: Span::new(0, topic_end),
+            forward: Span::new(topic_end, forward_end),
+            payload: Span::new(forward_end, stored.data.len()),
+            data: Data::Copied(stored.data),
+            qos: stored.qos,
+            retain: stored.retain,
+            expires_at_ms: now.to_mono_ms(stored.expires_at_wall_ms),
+            origin: Publisher::from_number(stored.origin),
+            body: stored.body,
+        }
+    }
+
     /// The message as if it had just come in.
     pub(crate) fn view(self: &Arc<Self>) -> PublishView<'_> {
         PublishView {
@@ -106,8 +155,48 @@ impl Message {
             retain: self.retain,
             expires_at_ms: self.expires_at_ms,
             origin: self.origin,
+            body: self.body,
             frame: None,
             kept: Some(Arc::clone(self)),
+        }
+    }
+}
+
+/// A message as the store writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageFields<'a> {
+    /// The topic name.
+    pub topic: &'a str,
+    /// Properties that are passed on unaltered, encoded as in PUBLISH.
+    pub forward: &'a [u8],
+    /// The payload.
+    pub payload: &'a [u8],
+    /// The QoS it was published with.
+    pub qos: Qos,
+    /// The RETAIN flag it was published with.
+    pub retain: bool,
+    /// When it expires, in wall-clock milliseconds; `u64::MAX`: never.
+    pub expires_at_wall_ms: u64,
+    /// Who published it, as a number that means the same in every life of the broker.
+    pub origin: u64,
+    /// What the store knows it by, when several sessions may share it.
+    pub body: Option<BodyId>,
+}
+
+impl MessageFields<'_> {
+    /// The same, owned.
+    #[must_use]
+    pub fn to_stored(&self) -> StoredMessage {
+        let parts = [self.topic.as_bytes(), self.forward, self.payload];
+        StoredMessage {
+            data: parts.concat().into_boxed_slice(),
+            topic_len: self.topic.len() as u32,
+            forward_len: self.forward.len() as u32,
+            qos: self.qos,
+            retain: self.retain,
+            expires_at_wall_ms: self.expires_at_wall_ms,
+            origin: self.origin,
+            body: self.body,
         }
     }
 }
@@ -132,6 +221,8 @@ pub(crate) struct PublishView<'a> {
     pub(crate) retain: bool,
     pub(crate) expires_at_ms: u64,
     pub(crate) origin: Publisher,
+    /// What the store is to know it by, when several sessions may share it.
+    pub(crate) body: Option<BodyId>,
     /// The frame it was decoded from, when that can be kept without a copy.
     pub(crate) frame: Option<&'a Arc<Vec<u8>>>,
     /// The one owned copy, made when the first receiver needs it.
@@ -161,6 +252,7 @@ impl PublishView<'_> {
             retain: self.retain,
             expires_at_ms: self.expires_at_ms,
             origin: self.origin,
+            body: self.body,
         }
     }
 

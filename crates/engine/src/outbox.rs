@@ -195,6 +195,7 @@ mod tests {
             retain: false,
             expires_at_ms: NEVER,
             origin: Publisher::BROKER,
+            body: None,
             frame: None,
             kept: None,
         };

@@ -102,6 +102,7 @@ impl Shard {
             retain: publish.retain,
             expires_at_ms,
             origin: session.publisher,
+            body: None,
             frame: whole,
             kept: None,
         };

@@ -115,6 +115,7 @@ impl Shard {
             retain: true,
             expires_at_ms: NEVER,
             origin: Publisher::BROKER,
+            body: None,
             frame: None,
             kept: None,
         };
