@@ -28,6 +28,11 @@ const TABLE: &[Allowed] = &[
         tests_use: &["proptest"],
     },
     Allowed {
+        name: "martlet-store",
+        uses: &["martlet-proto", "martlet-engine", "fjall", "foldhash", "hashbrown", "rustix"],
+        tests_use: &["proptest", "martlet-sim"],
+    },
+    Allowed {
         name: "martlet-net",
         uses: &["mio", "socket2", "libc", "rlimit", "rustix"],
         tests_use: &[],

@@ -1,0 +1,22 @@
+//! Durable state on disk, behind the engine's store port: formats, group commit, restart, disk
+//! trouble. Owns the data directory. Must not know sockets, routing or what a message is for.
+//!
+//! [`Store::open`] takes the directory, [`Store::restore`] gives back what an earlier life left,
+//! [`Store::start`] hands the rest to the store thread. What that promises is the contract of
+//! [`martlet_engine::store`].
+
+#![forbid(unsafe_code)]
+
+mod alarm;
+mod config;
+mod handle;
+mod lock;
+mod open;
+mod stats;
+mod thread;
+
+pub use alarm::{Alarm, Damage};
+pub use config::{Durability, StoreConfig};
+pub use handle::StoreHandle;
+pub use open::{Maxima, OpenError, OpenReport, Progress, RestoreReport, Store};
+pub use stats::StoreStats;
