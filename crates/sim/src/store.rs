@@ -1,0 +1,471 @@
+//! The simulated store: a model of the contract of the engine's store port, as free as the contract
+//! allows it to be. Its caller decides when what becomes durable, when it stands still, and what a
+//! crash leaves. Must not know the broker, nor how a real store keeps records.
+
+mod records;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use martlet_engine::store::{
+    Loaded, Restored, RestoredFlight, RestoredSession, Seq, SessionId, SessionRecord, StoreBatch,
+    StoreEvent, StoreHealth, StoreLoad, StoreOp, StoreToken,
+};
+use martlet_engine::{Now, ShardId, home_of_partition, partition};
+
+use crate::random::Random;
+use records::{Held, Records, place_of, session_of};
+
+/// What a store has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreCounts {
+    /// Batches it was given.
+    pub submitted: u64,
+    /// Batches that became durable.
+    pub stored: u64,
+    /// Batches that a crash took.
+    pub lost: u64,
+    /// Batches that a crash kept though nobody had been told.
+    pub kept: u64,
+    /// Exchanges that became durable as a whole.
+    pub joined: u64,
+    /// Questions answered.
+    pub loads: u64,
+    /// Messages damaged.
+    pub damaged: u64,
+}
+
+/// A batch that is not durable.
+#[derive(Debug, Clone)]
+struct Pending {
+    /// Its place among all batches.
+    serial: u64,
+    token: StoreToken,
+    now: Now,
+    ops: Vec<StoreOp>,
+}
+
+/// What one shard has submitted, apart from parts of exchanges.
+#[derive(Debug, Default)]
+struct Queue {
+    token: u64,
+    pending: VecDeque<Pending>,
+}
+
+/// The parts of one exchange, and their shards.
+#[derive(Debug, Default)]
+struct Exchange {
+    parts: Vec<(usize, Pending)>,
+    children: u64,
+}
+
+impl Exchange {
+    fn is_complete(&self) -> bool {
+        self.parts.len() as u64 == self.children + 1
+    }
+}
+
+/// A question that was not answered.
+#[derive(Debug)]
+struct Question {
+    shard: usize,
+    load: StoreLoad,
+    /// The answer as it would have been at once.
+    early: Loaded,
+}
+
+/// A store of which nothing but what [`SimStore::commit_some`] and its like choose is durable.
+#[derive(Debug)]
+pub struct SimStore {
+    durable: Records,
+    queues: Vec<Queue>,
+    exchanges: BTreeMap<u64, Exchange>,
+    /// Exchanges that are over.
+    over: BTreeSet<u64>,
+    questions: Vec<Question>,
+    events: Vec<(ShardId, StoreEvent)>,
+    health: StoreHealth,
+    serial: u64,
+    /// Places given in this life.
+    given: BTreeSet<(SessionId, Seq)>,
+    /// Sessions ended in this life.
+    ended: BTreeSet<SessionId>,
+    /// Durable messages that cannot be read.
+    damaged: BTreeSet<(SessionId, Seq)>,
+    counts: StoreCounts,
+}
+
+impl SimStore {
+    /// An empty store of a broker of so many shards.
+    #[must_use]
+    pub fn new(shards: u16) -> Self {
+        Self {
+            durable: Records::default(),
+            queues: (0..shards).map(|_| Queue::default()).collect(),
+            exchanges: BTreeMap::new(),
+            over: BTreeSet::new(),
+            questions: Vec::new(),
+            events: Vec::new(),
+            health: StoreHealth::Healthy,
+            serial: 0,
+            given: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            damaged: BTreeSet::new(),
+            counts: StoreCounts::default(),
+        }
+    }
+
+    /// A shard hands over a batch.
+    ///
+    /// # Panics
+    /// When the batch breaks the contract's other side: tokens with gaps, a place given twice, an
+    /// exchange with too many parts.
+    pub fn submit(&mut self, shard: ShardId, batch: StoreBatch) {
+        self.counts.submitted += 1;
+        self.serial += 1;
+        let StoreBatch { token, join, now, ops } = batch;
+        for op in &ops {
+            self.check(op);
+        }
+        let pending = Pending { serial: self.serial, token, now, ops };
+        let at = usize::from(shard.0);
+        let queue = &mut self.queues[at];
+        queue.token += 1;
+        assert_eq!(token.0, queue.token, "the tokens of {shard:?} have no gaps");
+        let Some(join) = join else { return queue.pending.push_back(pending) };
+        assert!(!self.over.contains(&join.id), "exchange {} is over", join.id);
+        let exchange = self.exchanges.entry(join.id).or_default();
+        exchange.parts.push((at, pending));
+        exchange.children += u64::from(join.children);
+        let (parts, children) = (exchange.parts.len() as u64, exchange.children);
+        assert!(parts <= children + 1, "exchange {}: {parts} parts of {children} + 1", join.id);
+    }
+
+    fn check(&mut self, op: &StoreOp) {
+        if let StoreOp::EndSession { session } = op {
+            self.ended.insert(*session);
+        } else if let Some(session) = session_of(op) {
+            let removes = matches!(
+                op,
+                StoreOp::RemoveSubscription { .. }
+                    | StoreOp::RemoveEntry { .. }
+                    | StoreOp::RemoveIncoming { .. }
+            );
+            assert!(removes || !self.ended.contains(&session), "after the end: {op:?}");
+        }
+        if let StoreOp::PutEntry { session, seq, message, .. } = op {
+            assert!(*seq > 0 && message.data_len() > 0, "a place and a message: {op:?}");
+            assert!(self.given.insert((*session, *seq)), "given twice: {op:?}");
+            let there = self.durable.sessions.get(session).map(|held| &held.places);
+            assert!(there.is_none_or(|there| !there.contains_key(seq)), "given again: {op:?}");
+        }
+    }
+
+    /// A shard asks for waiting messages.
+    ///
+    /// # Panics
+    /// When it asks for none.
+    pub fn load(&mut self, shard: ShardId, load: StoreLoad) {
+        assert!(load.messages_max > 0, "a question for nothing: {load:?}");
+        let shard = usize::from(shard.0);
+        let early = self.view(shard, load.session).answer(&load);
+        self.questions.push(Question { shard, load, early });
+    }
+
+    /// A session with everything that its shard has submitted.
+    fn view(&self, shard: usize, session: SessionId) -> Held {
+        let mut held = self.durable.sessions.get(&session).cloned().unwrap_or_default();
+        let parts = self.exchanges.values().flat_map(|exchange| &exchange.parts);
+        let parts = parts.filter(|(from, _)| *from == shard).map(|(_, part)| part);
+        let mut all: Vec<&Pending> = self.queues[shard].pending.iter().chain(parts).collect();
+        all.sort_by_key(|pending| pending.serial);
+        for pending in all {
+            for op in pending.ops.iter().filter(|op| session_of(op) == Some(session)) {
+                held.apply(op, pending.now);
+            }
+        }
+        held
+    }
+
+    /// What the store has to say, in order.
+    pub fn take_events(&mut self) -> Vec<(ShardId, StoreEvent)> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Everything that can becomes durable, and every question is answered.
+    pub fn pump(&mut self) {
+        if self.health != StoreHealth::Healthy {
+            return;
+        }
+        for shard in 0..self.queues.len() {
+            self.commit(shard, usize::MAX);
+        }
+        for id in self.complete() {
+            self.commit_join(id);
+        }
+        while !self.questions.is_empty() {
+            self.answer(0, false);
+        }
+    }
+
+    /// One group commit of whatever chance picks. Returns whether anything became durable.
+    pub fn commit_some(&mut self, random: &mut Random) -> bool {
+        let before = self.counts.stored;
+        if self.health != StoreHealth::Healthy {
+            return false;
+        }
+        let joins_first = random.chance(50);
+        if joins_first {
+            self.commit_some_joins(random);
+        }
+        for shard in 0..self.queues.len() {
+            let count = any_prefix(self.queues[shard].pending.len(), random);
+            self.commit(shard, count);
+        }
+        if !joins_first {
+            self.commit_some_joins(random);
+        }
+        self.counts.stored > before
+    }
+
+    fn commit_some_joins(&mut self, random: &mut Random) {
+        for id in self.complete() {
+            if random.chance(60) {
+                self.commit_join(id);
+            }
+        }
+    }
+
+    /// Answers one question, whichever; the answer sees what came after the question, or not.
+    pub fn answer_one(&mut self, random: &mut Random) {
+        if !self.questions.is_empty() && self.health != StoreHealth::Failing {
+            let at = random.below(self.questions.len());
+            self.answer(at, random.chance(50));
+        }
+    }
+
+    fn answer(&mut self, at: usize, early: bool) {
+        let Question { shard, load, early: mut loaded } = self.questions.remove(at);
+        if !early {
+            loaded = self.view(shard, load.session).answer(&load);
+        }
+        let is_damaged = |seq: Seq| self.damaged.contains(&(load.session, seq));
+        let (lost, kept) = loaded.entries.into_iter().partition(|entry| is_damaged(entry.seq));
+        loaded.entries = kept;
+        let lost: Vec<_> = lost;
+        loaded.damaged = lost.len() as u64;
+        for entry in lost {
+            self.damaged.remove(&(load.session, entry.seq));
+            if let Some(held) = self.durable.sessions.get_mut(&load.session) {
+                held.places.remove(&entry.seq);
+            }
+        }
+        self.counts.loads += 1;
+        self.events.push((ShardId(shard as u16), StoreEvent::Loaded(Box::new(loaded))));
+    }
+
+    /// Exchanges of which all parts are there.
+    fn complete(&self) -> Vec<u64> {
+        let complete = self.exchanges.iter().filter(|(_, exchange)| exchange.is_complete());
+        complete.map(|(id, _)| *id).collect()
+    }
+
+    /// The first `count` ordinary batches of a shard become durable.
+    fn commit(&mut self, shard: usize, count: usize) {
+        for _ in 0..count.min(self.queues[shard].pending.len()) {
+            let Some(pending) = self.queues[shard].pending.pop_front() else { return };
+            self.make_durable(&pending);
+            self.tell_stored(shard, pending.token);
+        }
+    }
+
+    fn commit_join(&mut self, id: u64) {
+        let Some(exchange) = self.exchanges.remove(&id) else { return };
+        self.over.insert(id);
+        self.counts.joined += 1;
+        for (_, part) in &exchange.parts {
+            self.make_durable(part);
+        }
+        for (shard, part) in exchange.parts {
+            self.tell_stored(shard, part.token);
+        }
+    }
+
+    fn tell_stored(&mut self, shard: usize, token: StoreToken) {
+        self.counts.stored += 1;
+        self.events.push((ShardId(shard as u16), StoreEvent::Stored(token)));
+    }
+
+    fn make_durable(&mut self, pending: &Pending) {
+        for op in &pending.ops {
+            match op {
+                StoreOp::EndSession { session } => {
+                    self.strip(pending.serial, |op| session_of(op) == Some(*session));
+                    self.damaged.retain(|(other, _)| other != session);
+                }
+                StoreOp::RemoveEntry { session, seq } => {
+                    self.strip(pending.serial, |op| place_of(op) == Some((*session, *seq)));
+                    self.damaged.remove(&(*session, *seq));
+                }
+                _ => {}
+            }
+            self.durable.apply(op, pending.now);
+        }
+    }
+
+    /// Takes changes out of the parts that were submitted before `serial`.
+    fn strip(&mut self, serial: u64, gone: impl Fn(&StoreOp) -> bool) {
+        let parts = self.exchanges.values_mut().flat_map(|exchange| &mut exchange.parts);
+        for (_, part) in parts.filter(|(_, part)| part.serial < serial) {
+            part.ops.retain(|op| !gone(op));
+        }
+    }
+
+    /// The broker dies. Of what was submitted and not said to be durable the store keeps whatever
+    /// the contract allows: of each shard the first so many batches, of the complete exchanges
+    /// any. Questions and unread events are gone.
+    pub fn crash(&mut self, random: &mut Random) {
+        let (stored, pending) = (self.counts.stored, self.pending());
+        self.commit_some_joins(random);
+        for shard in 0..self.queues.len() {
+            let count = any_prefix(self.queues[shard].pending.len(), random);
+            self.commit(shard, count);
+        }
+        self.commit_some_joins(random);
+        let kept = self.counts.stored - stored;
+        self.counts.stored = stored;
+        self.counts.kept += kept;
+        self.counts.lost += pending as u64 - kept;
+        self.queues.clear();
+        self.exchanges.clear();
+        self.over.clear();
+        self.questions.clear();
+        self.events.clear();
+        self.given.clear();
+        self.ended.clear();
+    }
+
+    /// What each of `shards` shards is told before it serves, in any order.
+    ///
+    /// # Panics
+    /// When it was not told of a crash before.
+    pub fn restore(&mut self, shards: u16, random: &mut Random) -> Vec<Vec<Restored>> {
+        assert!(self.queues.is_empty(), "restored without a crash");
+        self.queues = (0..shards).map(|_| Queue::default()).collect();
+        // Nobody will ever ask for what has no session.
+        self.durable.sessions.retain(|_, held| held.record.is_some());
+        let (session_number_max, body_counter_max) = self.durable.maxima();
+        let mut told: Vec<Vec<Restored>> = (0..shards).map(|_| Vec::new()).collect();
+        let mut tell = |partition: u16, item: Restored| {
+            told[usize::from(home_of_partition(partition, shards).0)].push(item);
+        };
+        for (id, held) in &self.durable.sessions {
+            let Some(session) = held.restored(*id) else { continue };
+            tell(id.partition, Restored::Session(Box::new(session)));
+        }
+        for (topic, message) in &self.durable.retained {
+            tell(partition(topic), Restored::Retained(message.clone()));
+        }
+        for items in &mut told {
+            for at in 1..items.len() {
+                items.swap(at, random.below(at + 1));
+            }
+            items.insert(0, Restored::Begin { session_number_max, body_counter_max });
+        }
+        // A new shard takes a store to be well until it hears otherwise.
+        self.tell_health_if(self.health != StoreHealth::Healthy);
+        told
+    }
+
+    fn tell_health_if(&mut self, wanted: bool) {
+        for shard in 0..self.queues.len() * usize::from(wanted) {
+            self.events.push((ShardId(shard as u16), StoreEvent::Health(self.health)));
+        }
+    }
+
+    /// From now on the store is like this, and says so.
+    pub fn set_health(&mut self, health: StoreHealth) {
+        let changes = self.health != health;
+        self.health = health;
+        self.tell_health_if(changes);
+    }
+
+    /// How the store is.
+    #[must_use]
+    pub fn health(&self) -> StoreHealth {
+        self.health
+    }
+
+    /// One durable message, whichever, cannot be read any more. Flights are left alone.
+    pub fn damage_one(&mut self, random: &mut Random) {
+        let waiting = self.durable.sessions.iter().flat_map(|(id, held)| {
+            let load = StoreLoad { session: *id, from: 0, messages_max: u32::MAX, bytes_max: !0 };
+            held.answer(&load).entries.into_iter().map(|entry| (*id, entry.seq))
+        });
+        let waiting: Vec<(SessionId, Seq)> = waiting.collect();
+        if !waiting.is_empty() && self.damaged.insert(random.pick(&waiting)) {
+            self.counts.damaged += 1;
+        }
+    }
+
+    /// Batches that were submitted and are not durable.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        let ordinary = self.queues.iter().map(|queue| queue.pending.len()).sum::<usize>();
+        ordinary + self.exchanges.values().map(|exchange| exchange.parts.len()).sum::<usize>()
+    }
+
+    /// Whether there is nothing to do, even if there was time: exchanges of which parts are missing
+    /// can wait.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.events.is_empty()
+            && self.questions.is_empty()
+            && self.queues.iter().all(|queue| queue.pending.is_empty())
+            && !self.exchanges.values().any(Exchange::is_complete)
+    }
+
+    /// What it has done.
+    #[must_use]
+    pub fn counts(&self) -> StoreCounts {
+        self.counts
+    }
+
+    /// The durable sessions.
+    pub fn sessions(&self) -> impl Iterator<Item = (SessionId, &SessionRecord)> {
+        self.durable.sessions.iter().filter_map(|(id, held)| Some((*id, held.record.as_ref()?)))
+    }
+
+    /// A durable session as it would be restored.
+    #[must_use]
+    pub fn session(&self, id: SessionId) -> Option<RestoredSession> {
+        self.durable.sessions.get(&id)?.restored(id)
+    }
+
+    /// How many copies of message data a store has to keep for the entries of its sessions.
+    #[must_use]
+    pub fn bodies(&self) -> usize {
+        self.durable.bodies()
+    }
+}
+
+/// How many of `count` in a row: often none, often all.
+fn any_prefix(count: usize, random: &mut Random) -> usize {
+    match random.below(4) {
+        0 => 0,
+        1 => count,
+        _ => random.below(count + 1),
+    }
+}
+
+#[allow(dead_code)]
+/// The flights of a session in order: payload, packet identifier, and whether only PUBREL is left.
+pub(crate) fn flights(session: &RestoredSession) -> impl Iterator<Item = (&[u8], u16, bool)> {
+    session.flights.iter().map(|flight| match flight {
+        RestoredFlight::Publish(entry) => {
+            let message = &entry.message;
+            let payload = &message.data[(message.topic_len + message.forward_len) as usize..];
+            (payload, entry.terms.packet_id.map_or(0, martlet_proto::PacketId::get), false)
+        }
+        RestoredFlight::Release { packet_id, .. } => (&[][..], packet_id.get(), true),
+    })
+}
