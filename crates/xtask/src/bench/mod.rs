@@ -4,6 +4,7 @@
 //! The scenarios and their goals are in `scenarios`, one measured run in `run`, the table in
 //! `report`. Everything stays on loopback and ends by itself.
 
+mod durable;
 mod report;
 mod run;
 mod scenarios;
@@ -38,21 +39,28 @@ impl Results {
     ) -> Option<f64> {
         let runs =
             self.runs.iter().filter(|(scenario, by, _)| scenario.name == name && *by == broker);
-        let mut values: Vec<f64> = runs.filter_map(|(_, _, measured)| figure(measured)).collect();
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        match values.len() {
-            0 => None,
-            n if n % 2 == 1 => Some(values[middle]),
-            _ => Some(f64::midpoint(values[middle - 1], values[middle])),
-        }
+        median(runs.filter_map(|(_, _, measured)| figure(measured)).collect())
     }
 }
 
-/// `cargo xtask bench`.
+/// The middle of some values; `None` without any.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(values[middle]),
+        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    }
+}
+
+/// `cargo xtask bench`; with the word `durable` the scenarios of that module.
 ///
 /// `--no-write` leaves docs/benchmarks.md alone; so does a choice of scenarios or brokers.
 pub(crate) fn command(project: &Project, mut args: Args) -> Result {
+    if args.flag("durable") {
+        return durable::command(project, args);
+    }
     let secs = args.value("--secs")?.unwrap_or(SECS);
     let rounds = args.value("--rounds")?.unwrap_or(ROUNDS);
     let names = args.list("--scenarios")?;
@@ -79,7 +87,7 @@ pub(crate) fn command(project: &Project, mut args: Args) -> Result {
     let command = shards.map_or(command.clone(), |n: u32| format!("{command} --shards {n}"));
     let table = report::table(&scenarios, &results);
     println!("\n{table}");
-    if keep { Ok(()) } else { report::write(project, &command, &table) }
+    if keep { Ok(()) } else { report::write(project, &report::PLACE, &command, &table) }
 }
 
 fn chosen(names: Option<&[String]>) -> Result<Vec<&'static Scenario>> {
@@ -111,7 +119,8 @@ fn programs(project: &Project, brokers: &[Broker], shards: Option<u32>) -> Resul
         tools::need("mosquitto", &["mosquitto"])?;
         mosquitto = tools::find("mosquitto");
     }
-    let martlet = match brokers.contains(&Broker::Martlet) {
+    let is_ours = |broker: &Broker| matches!(broker, Broker::Martlet | Broker::MartletMemory);
+    let martlet = match brokers.iter().any(is_ours) {
         true => Some(crate::clients::build(project)?),
         false => None,
     };

@@ -13,16 +13,26 @@ use crate::shell::shell;
 
 /// The page with the results.
 const PAGE: &str = "docs/benchmarks.md";
-const BEGIN: &str = "<!-- results: written by cargo xtask bench -->";
-const END: &str = "<!-- end of results -->";
+
+/// A part of the page that a command writes: between two markers.
+pub(super) struct Place {
+    pub(super) begin: &'static str,
+    pub(super) end: &'static str,
+}
+
+/// Where this table stands.
+pub(super) const PLACE: Place = Place {
+    begin: "<!-- results: written by cargo xtask bench -->",
+    end: "<!-- end of results -->",
+};
 
 type Figure = fn(&Measured) -> Option<f64>;
 
 /// The tables as Markdown: one with the goals, one with the plain figures.
 pub(super) fn table(scenarios: &[&Scenario], results: &Results) -> String {
     let mut text = String::from(
-        "| scenario | what | floor | Martlet | Mosquitto | Martlet to floor | goal | reached |\n\
-         |---|---|---|---|---|---|---|---|\n",
+        "| scenario | what | floor | Martlet | Martlet, `memory` | Mosquitto | Martlet to floor | \
+         goal | reached |\n|---|---|---|---|---|---|---|---|---|\n",
     );
     for scenario in scenarios {
         for row in rows(scenario, results) {
@@ -30,12 +40,14 @@ pub(super) fn table(scenarios: &[&Scenario], results: &Results) -> String {
         }
     }
     text.push_str("\nDeliveries per second (the generator shares the machine):\n\n");
-    text.push_str("| scenario | floor | Martlet | Mosquitto |\n|---|---|---|---|\n");
+    text.push_str(
+        "| scenario | floor | Martlet | Martlet, `memory` | Mosquitto |\n|---|---|---|---|---|\n",
+    );
     for scenario in scenarios {
         let rate: Figure = |measured| measured.rate;
-        let [floor, martlet, mosquitto] = medians(scenario.name, results, rate);
-        if martlet.or(floor).or(mosquitto).is_some() {
-            let cells = [floor, martlet, mosquitto].map(|value| shown(value, 0)).join(" | ");
+        let medians = medians(scenario.name, results, rate);
+        if medians.iter().any(Option::is_some) {
+            let cells = medians.map(|value| shown(value, 0)).join(" | ");
             let _ = writeln!(text, "| {} | {cells} |", scenario.name);
         }
     }
@@ -82,7 +94,7 @@ fn row(
     floor: Option<f64>,
     goal: Option<f64>,
 ) -> String {
-    let [_, martlet, mosquitto] = medians(scenario.name, results, figure);
+    let [_, martlet, memory, mosquitto] = medians(scenario.name, results, figure);
     let ratio = martlet.zip(floor).map(|(own, floor)| own / floor);
     let held = if unit == "x" { ratio } else { martlet };
     let reached = match held.zip(goal) {
@@ -97,16 +109,17 @@ fn row(
     let digits = if martlet.or(floor).unwrap_or(0.0) < 50.0 { 2 } else { 0 };
     let ratio = ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2} x"));
     format!(
-        "| {} | {what} | {} | {} | {} | {ratio} | {goal} | {reached} |\n",
+        "| {} | {what} | {} | {} | {} | {} | {ratio} | {goal} | {reached} |\n",
         scenario.name,
         shown(floor, digits),
         shown(martlet, digits),
+        shown(memory, digits),
         shown(mosquitto, digits)
     )
 }
 
-fn medians(name: &str, results: &Results, figure: Figure) -> [Option<f64>; 3] {
-    [Broker::Floor, Broker::Martlet, Broker::Mosquitto]
+fn medians(name: &str, results: &Results, figure: Figure) -> [Option<f64>; 4] {
+    [Broker::Floor, Broker::Martlet, Broker::MartletMemory, Broker::Mosquitto]
         .map(|broker: run::Broker| results.median(name, broker, figure))
 }
 
@@ -115,16 +128,17 @@ fn shown(value: Option<f64>, digits: usize) -> String {
 }
 
 /// Puts the table between the markers of the page.
-pub(super) fn write(project: &Project, command: &str, table: &str) -> Result {
+pub(super) fn write(project: &Project, place: &Place, command: &str, table: &str) -> Result {
+    let Place { begin, end } = place;
     let page = project.read(PAGE)?;
     let wrong = || format!("{PAGE}: the markers are missing");
-    let (before, rest) = page.split_once(BEGIN).ok_or_else(wrong)?;
-    let (_, after) = rest.split_once(END).ok_or_else(wrong)?;
+    let (before, rest) = page.split_once(begin).ok_or_else(wrong)?;
+    let (_, after) = rest.split_once(end).ok_or_else(wrong)?;
     let date = shell("date").args(["+%Y-%m-%d"]).quiet().output()?;
     let machine = machine();
     let text = format!(
-        "{before}{BEGIN}\n\nMeasured on {}, {machine}, medians of the rounds:\n\n    {command}\n\n\
-         {table}\n{END}{after}",
+        "{before}{begin}\n\nMeasured on {}, {machine}, medians of the rounds:\n\n    {command}\n\n\
+         {table}\n{end}{after}",
         date.trim()
     );
     project.write(PAGE, &text)?;

@@ -14,20 +14,23 @@ use crate::shell::{Running, Shell, shell};
 pub(super) enum Broker {
     /// bench/limit.c: the least that an epoll broker can do.
     Floor,
-    /// This project.
+    /// This project as it comes: what must survive is on the disk before it is acknowledged.
     Martlet,
+    /// This project without a store.
+    MartletMemory,
     /// Debian's Mosquitto.
     Mosquitto,
 }
 
 impl Broker {
-    const ALL: [Self; 3] = [Self::Floor, Self::Martlet, Self::Mosquitto];
+    const ALL: [Self; 4] = [Self::Floor, Self::Martlet, Self::MartletMemory, Self::Mosquitto];
 
     /// The name in tables and on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
             Self::Martlet => "martlet",
+            Self::MartletMemory => "martlet-memory",
             Self::Mosquitto => "mosquitto",
         }
     }
@@ -107,13 +110,28 @@ impl Programs {
         Ok(running)
     }
 
+    /// An empty folder for a broker's data.
+    fn data(&self, port: u16) -> Result<PathBuf> {
+        let data = self.folder.join("data");
+        if data.exists() {
+            std::fs::remove_dir_all(&data).map_err(|error| format!("{data:?}: {error}"))?;
+        }
+        let folder = data.join(port.to_string());
+        std::fs::create_dir_all(&folder).map_err(|error| format!("{folder:?}: {error}"))?;
+        Ok(folder)
+    }
+
     fn call(&self, broker: Broker, port: u16) -> Result<Shell> {
         let missing = || format!("{} is not built", broker.name());
         match broker {
             Broker::Floor => Ok(shell(&self.floor).args([port.to_string()])),
-            Broker::Martlet => {
+            Broker::Martlet | Broker::MartletMemory => {
                 let program = self.martlet.as_ref().ok_or_else(missing)?;
                 let call = shell(program).args(["serve", "-p", &port.to_string()]);
+                let call = match broker {
+                    Broker::Martlet => call.args(["--data"]).args([self.data(port)?]),
+                    _ => call.args(["--durability", "memory"]),
+                };
                 Ok(match self.shards {
                     Some(shards) => call.args(["--shards", &shards.to_string()]),
                     None => call,
