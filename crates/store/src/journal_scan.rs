@@ -98,8 +98,8 @@ pub(crate) enum Item<'a> {
         keyspace: u64,
         /// The key.
         key: &'a [u8],
-        /// The value as stored, with its uncompressed length when it is compressed.
-        value: Option<(&'a [u8], Option<u32>)>,
+        /// The value.
+        value: Option<&'a [u8]>,
     },
     /// Everything in a keyspace is removed.
     Clear {
@@ -119,11 +119,12 @@ enum Walk {
 
 /// Looks at a whole file.
 pub(crate) fn scan(bytes: &[u8]) -> JournalScan {
-    let written = bytes.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
+    let written = written_len(bytes);
+    let mut no_bound = u64::MAX;
     let mut found = JournalScan::default();
     let mut pos = 0;
     while pos < written {
-        match walk(bytes, pos, &mut u64::MAX) {
+        match walk(bytes, pos, &mut no_bound) {
             Walk::Good { end, seqno } => {
                 found.batches.push(span(pos..end, seqno));
                 pos = end;
@@ -157,6 +158,16 @@ pub(crate) fn scan(bytes: &[u8]) -> JournalScan {
     found
 }
 
+/// What comes before the zeros of space that was reserved. Quick on much space.
+fn written_len(bytes: &[u8]) -> usize {
+    let zeros = [0; 8 * SECTOR];
+    let mut len = bytes.len();
+    while len > zeros.len() && bytes[len - zeros.len()..len] == zeros {
+        len -= zeros.len();
+    }
+    bytes[..len].iter().rposition(|&b| b != 0).map_or(0, |last| last + 1)
+}
+
 /// The items of a batch, from the range that [`BatchSpan::items`] gave.
 pub(crate) fn items(bytes: &[u8]) -> impl Iterator<Item = Item<'_>> {
     let mut pos = 0;
@@ -166,6 +177,13 @@ pub(crate) fn items(bytes: &[u8]) -> impl Iterator<Item = Item<'_>> {
         pos = end;
         item
     })
+}
+
+/// How many items the first batch of a hole says it has; 0 when that cannot be told.
+pub(crate) fn items_said(hole: &[u8]) -> u64 {
+    let said = (hole.first() == Some(&START)).then(|| u32_at(hole, 1)).flatten().unwrap_or(0);
+    // An item takes at least as much as a clear.
+    if said as usize <= hole.len() / CLEAR_LEN { u64::from(said) } else { 0 }
 }
 
 /// The start of a batch with another sequence number.
@@ -215,13 +233,14 @@ fn item_end(bytes: &[u8], pos: usize) -> Option<usize> {
     let end = match bytes.get(pos)? {
         &ITEM => {
             let head = bytes.get(pos..pos + ITEM_HEAD_LEN)?;
-            if head[1] > 2 || head[2] > 1 {
+            // No value is compressed: the engine is built without.
+            if head[1] > 2 || head[2] != 0 {
                 return None;
             }
             let key_len = usize::from(u16::from_le_bytes([head[11], head[12]]));
             let value_len = u32_at(head, 13)?;
             let stored_len = u32_at(head, 17)?;
-            if head[2] == 0 && value_len != stored_len {
+            if value_len != stored_len {
                 return None;
             }
             pos + ITEM_HEAD_LEN + key_len + stored_len as usize
@@ -238,8 +257,7 @@ fn read_item(item: &[u8]) -> Option<Item<'_>> {
     }
     let key_len = usize::from(u16::from_le_bytes([item[11], item[12]]));
     let (key, value) = item[ITEM_HEAD_LEN..].split_at(key_len);
-    let uncompressed = (item[2] == 1).then(|| u32_at(item, 13)).flatten();
-    let value = (item[1] == 0).then_some((value, uncompressed));
+    let value = (item[1] == 0).then_some(value);
     Some(Item::Change { keyspace: u64_at(item, 3)?, key, value })
 }
 

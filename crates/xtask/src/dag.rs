@@ -29,7 +29,15 @@ const TABLE: &[Allowed] = &[
     },
     Allowed {
         name: "martlet-store",
-        uses: &["martlet-proto", "martlet-engine", "fjall", "foldhash", "hashbrown", "rustix"],
+        uses: &[
+            "martlet-proto",
+            "martlet-engine",
+            "fjall",
+            "foldhash",
+            "hashbrown",
+            "rustix",
+            "xxhash-rust",
+        ],
         tests_use: &["proptest", "martlet-sim"],
     },
     Allowed {
