@@ -17,6 +17,12 @@ pub struct ShardConfig {
     pub limits: Limits,
     /// Who judges a CONNECT.
     pub auth: AuthMode,
+    /// Whether there is a store: sessions that outlive their connection and retained messages are
+    /// durable then.
+    pub store: bool,
+    /// The server's own identity, for ever the same with the same store: what makes the client
+    /// identifiers that it assigns differ from those of other servers and other runs.
+    pub identity: u128,
     /// How often `$SYS` topics are published, in milliseconds; 0 turns them off.
     pub sys_interval_ms: u64,
     /// Name and version for `$SYS/broker/version`.
@@ -33,6 +39,8 @@ impl ShardConfig {
             seed,
             limits: Limits::default(),
             auth: AuthMode::AllowAnonymous,
+            store: false,
+            identity: u128::from(seed),
             sys_interval_ms: 10_000,
             version: concat!("martlet version ", env!("CARGO_PKG_VERSION")).to_owned(),
         }
@@ -46,6 +54,19 @@ pub enum AuthMode {
     AllowAnonymous,
     /// Every CONNECT and AUTH goes out as an [`crate::AuthRequest`] and waits for its verdict.
     Port,
+}
+
+/// What happens with a message for a session whose queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum QueueFull {
+    /// It is dropped for that session; what was accepted before stays.
+    #[default]
+    DropNew,
+    /// The oldest waiting messages are dropped for it.
+    DropOldest,
+    /// It is dropped for that session and its publisher is told: reason 0x97 in MQTT 5; an MQTT 3
+    /// publisher gets no acknowledgement and is disconnected, so that it sends again.
+    Refuse,
 }
 
 /// Bounds of what peers can make a shard hold or do. Each is per shard unless it says otherwise.
@@ -69,6 +90,28 @@ pub struct Limits {
     /// Bytes waiting in all session queues of the shard. With as many in flight, each session gets
     /// one message at a time.
     pub queues_bytes_max: usize,
+    /// What happens with a message for a queue that is full.
+    pub queue_full: QueueFull,
+    /// Messages waiting for one durable session: most of them on the disk.
+    pub stored_queue_messages_max: usize,
+    /// Bytes waiting for one durable session, on the disk.
+    pub stored_queue_bytes_max: usize,
+    /// Bytes waiting for all durable sessions of the shard, on the disk.
+    pub stored_queues_bytes_max: usize,
+    /// Messages of a durable session's queue kept in memory while it is connected.
+    pub window_messages: usize,
+    /// Bytes of them.
+    pub window_bytes: usize,
+    /// Milliseconds within which the acknowledgement of a message is waited for before the message
+    /// is written. Much longer than a prompt client needs, so that what it takes at once is never
+    /// written; short for whoever published to a client that has just stopped answering.
+    pub linger_ms: u64,
+    /// Answers held back for one connection until the store has what they promise; with more the
+    /// connection is not read.
+    pub held_max: usize,
+    /// Bytes of what is not durable yet, of the shard; with more, a connection that publishes
+    /// something durable is not read until it has its answers.
+    pub unstored_bytes_max: usize,
     /// Unsent bytes of one connection beyond which QoS 0 messages to it are dropped. A burst that
     /// fits here is delivered whole, however slow the client reads.
     pub outbox_bytes_max: usize,
@@ -128,6 +171,15 @@ impl Default for Limits {
             queue_messages_max: 100_000,
             queue_bytes_max: 64 * MIB,
             queues_bytes_max: 1024 * MIB,
+            queue_full: QueueFull::DropNew,
+            stored_queue_messages_max: 10_000_000,
+            stored_queue_bytes_max: 2048 * MIB,
+            stored_queues_bytes_max: 8192 * MIB,
+            window_messages: 256,
+            window_bytes: MIB / 4,
+            linger_ms: 20,
+            held_max: 4096,
+            unstored_bytes_max: 64 * MIB,
             outbox_bytes_max: 16 * MIB,
             outboxes_bytes_max: 1024 * MIB,
             outbox_low_bytes: 64 * 1024,

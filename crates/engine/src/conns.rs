@@ -9,6 +9,8 @@ use crate::connecting::Connecting;
 use crate::ids::ConnId;
 use crate::log::Cause;
 use crate::outbox::Outbox;
+use crate::peers::Held;
+use crate::store::StoreToken;
 
 /// A connection: what dies with the socket.
 #[derive(Debug)]
@@ -40,6 +42,10 @@ pub(crate) struct Conn {
     pub(crate) settled: bool,
     /// Why it is being closed.
     pub(crate) end: Option<Cause>,
+    /// Answers that wait for the store.
+    pub(crate) held: Option<Box<Held>>,
+    /// Nothing is said before this batch is durable: its CONNACK promises what is in it. 0: none.
+    pub(crate) embargo: StoreToken,
 }
 
 impl Conn {
@@ -60,12 +66,19 @@ impl Conn {
             paused: false,
             settled: false,
             end: None,
+            held: None,
+            embargo: StoreToken(0),
         }
     }
 
     /// Whether what comes has to wait for a verdict on the CONNECT.
     pub(crate) fn is_held(&self) -> bool {
         self.auth_token.is_some() && self.proto.phase() == Phase::Authenticating
+    }
+
+    /// Whether it is not read because of answers that wait for the store.
+    pub(crate) fn stalls(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.stalls())
     }
 
     /// Unsent bytes.

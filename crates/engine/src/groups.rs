@@ -2,8 +2,9 @@
 //! where the members' connections are, nor routing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::ids::{GroupKey, SessionKey, ShardId};
+use crate::ids::SessionKey;
 
 /// A member of a group.
 #[derive(Debug, Clone)]
@@ -28,9 +29,8 @@ impl Member {
 #[derive(Debug)]
 pub(crate) struct Group {
     /// The whole filter, `$share/NAME/FILTER`.
-    pub(crate) filter: Box<str>,
+    pub(crate) filter: Arc<str>,
     pub(crate) members: Vec<Member>,
-    generation: u32,
     next: usize,
 }
 
@@ -56,10 +56,9 @@ impl Group {
 /// All groups of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
-    by_filter: BTreeMap<Box<str>, u32>,
+    by_filter: BTreeMap<Arc<str>, u32>,
     slots: Vec<Option<Group>>,
     free: Vec<u32>,
-    generation: u32,
 }
 
 impl Groups {
@@ -69,18 +68,6 @@ impl Groups {
 
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Group> {
         self.slots.get_mut(slot as usize)?.as_mut()
-    }
-
-    /// The name of the group in `slot` for other shards.
-    pub(crate) fn key(&self, shard: ShardId, slot: u32) -> Option<GroupKey> {
-        let group = self.slots.get(slot as usize)?.as_ref()?;
-        Some(GroupKey { shard, slot, generation: group.generation })
-    }
-
-    /// The slot of a group if it is still the one that `key` names.
-    pub(crate) fn by_key(&self, key: GroupKey) -> Option<u32> {
-        let group = self.slots.get(key.slot as usize)?.as_ref()?;
-        (group.generation == key.generation).then_some(key.slot)
     }
 
     /// Adds or replaces a member; whether the group is new.
@@ -97,14 +84,10 @@ impl Groups {
             self.slots.push(None);
             (self.slots.len() - 1) as u32
         });
-        self.generation = self.generation.wrapping_add(1);
-        self.slots[slot as usize] = Some(Group {
-            filter: filter.into(),
-            members: vec![member],
-            generation: self.generation,
-            next: 0,
-        });
-        self.by_filter.insert(filter.into(), slot);
+        let filter: Arc<str> = filter.into();
+        let group = Group { filter: Arc::clone(&filter), members: vec![member], next: 0 };
+        self.slots[slot as usize] = Some(group);
+        self.by_filter.insert(filter, slot);
         (slot, true)
     }
 

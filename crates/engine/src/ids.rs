@@ -63,14 +63,6 @@ impl Publisher {
     }
 }
 
-/// A share group at its home shard; the generation tells a later group in the same slot apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct GroupKey {
-    pub(crate) shard: ShardId,
-    pub(crate) slot: u32,
-    pub(crate) generation: u32,
-}
-
 /// Where names live: the map from client identifier, share group or topic name to shard.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Homes {

@@ -6,6 +6,7 @@ use crate::auth::{AuthToken, Verdict};
 use crate::ids::ConnId;
 use crate::mail::Mail;
 use crate::moved::Moved;
+use crate::store::{Restored, StoreEvent};
 
 /// One thing that happened. The caller feeds any number of them, then [`Input::TurnEnd`].
 #[derive(Debug)]
@@ -57,6 +58,10 @@ pub enum Input<'a> {
         /// The answer.
         verdict: Verdict,
     },
+    /// Something from the store.
+    Store(StoreEvent),
+    /// Something of an earlier life, before any other input.
+    Restored(Restored),
     /// The broker stops: every client is told and closed.
     Shutdown,
     /// The end of a turn: timers run, pending work is paced on, mail is sealed.

@@ -7,11 +7,13 @@ use martlet_proto::{ForwardProperties, Qos};
 
 use crate::delivery::SubscriptionIdList;
 use crate::frame_pool::FramePool;
-use crate::ids::{GroupKey, Publisher, SessionKey, ShardId};
+use crate::ids::{Publisher, SessionKey, ShardId};
 use crate::interest::InterestChange;
+use crate::ledger::{PromiseId, Receipt};
 use crate::message::{Message, PublishView};
 use crate::retained::Cursor;
 use crate::stats::Stats;
+use crate::store::BodyId;
 
 /// A batch from one shard to another.
 #[derive(Debug)]
@@ -37,19 +39,22 @@ pub(crate) struct Copied {
     retain: bool,
     expires_at_ms: u64,
     origin: Publisher,
+    body: Option<BodyId>,
 }
 
 /// One thing a shard tells another.
 #[derive(Debug)]
 pub(crate) enum MailItem {
-    /// A message the receiver may have subscribers for, copied.
-    Copied(Copied),
+    /// A message the receiver may have subscribers for, copied; the receipt that is wanted.
+    Copied(Copied, Option<Receipt>),
     /// The same by reference.
-    Publish(Arc<Message>),
+    Publish(Arc<Message>, Option<Receipt>),
     /// A retained message (or, with an empty payload, its removal) for the receiver's store.
-    Retain(Arc<Message>),
-    /// The sender's interest changed.
-    Interest(InterestChange),
+    Retain(Arc<Message>, Option<Receipt>),
+    /// What a receipt was wanted for is safe, or was refused.
+    Receipt { promise: PromiseId, refused: bool },
+    /// The sender's interest changed; `durable`: that of its durable sessions.
+    Interest { change: InterestChange, durable: bool },
     /// A question about share groups, to the home of the group.
     Group(ToGroupHome),
     /// An order to the home of a member.
@@ -66,10 +71,11 @@ impl MailItem {
     /// What an item holds beyond its own size.
     fn referenced_bytes(&self) -> usize {
         match self {
-            Self::Publish(message) | Self::Retain(message) => message.bytes(),
-            Self::Interest(
-                InterestChange::AddWildcard(filter) | InterestChange::RemoveWildcard(filter),
-            ) => filter.len(),
+            Self::Publish(message, _) | Self::Retain(message, _) => message.bytes(),
+            Self::Interest {
+                change: InterestChange::AddWildcard(filter) | InterestChange::RemoveWildcard(filter),
+                ..
+            } => filter.len(),
             Self::Group(
                 ToGroupHome::Join { filter, .. }
                 | ToGroupHome::Leave { filter, .. }
@@ -83,7 +89,10 @@ impl MailItem {
                     + reply.messages.iter().map(|message| message.bytes()).sum::<usize>()
             }
             Self::Stats(_) => size_of::<Stats>(),
-            Self::Copied(_) | Self::Interest(_) | Self::Member(ToMemberHome::Joined { .. }) => 0,
+            Self::Copied(..)
+            | Self::Receipt { .. }
+            | Self::Interest { .. }
+            | Self::Member(ToMemberHome::Joined { .. }) => 0,
         }
     }
 }
@@ -106,7 +115,7 @@ pub(crate) enum ToGroupHome {
     /// A member's connection came or went.
     Online { filter: Box<str>, member: SessionKey, online: bool },
     /// A message that its member can no longer take.
-    Return { group: GroupKey, message: Arc<Message>, member: SessionKey },
+    Return { filter: Arc<str>, message: Arc<Message>, member: SessionKey, receipt: Option<Receipt> },
 }
 
 /// What the home of a group tells a member's home.
@@ -117,10 +126,12 @@ pub(crate) enum ToMemberHome {
     /// A message for the member.
     Deliver {
         member: SessionKey,
-        group: GroupKey,
+        /// The group's whole filter.
+        group: Arc<str>,
         message: Arc<Message>,
         options: u8,
         ids: SubscriptionIdList,
+        receipt: Option<Receipt>,
     },
 }
 
@@ -146,7 +157,7 @@ pub(crate) struct RetainedReply {
 }
 
 /// Payloads from this size on travel by reference: a copy costs more than the count.
-const COPIED_BYTES_MAX: usize = 4096;
+pub(crate) const COPIED_BYTES_MAX: usize = 4096;
 
 /// Where a batch is sealed early: positions in the arena are 32 bits wide.
 const ARENA_BYTES_MAX: usize = 1 << 30;
@@ -182,17 +193,22 @@ impl Mail {
     }
 
     /// Adds a message: copied while that is cheaper than sharing it.
-    pub(crate) fn push_publish(&mut self, view: &mut PublishView<'_>, frames: &mut FramePool) {
+    pub(crate) fn push_publish(
+        &mut self,
+        view: &mut PublishView<'_>,
+        receipt: Option<Receipt>,
+        frames: &mut FramePool,
+    ) {
         let shared = view.kept.is_some() || view.payload.len() > COPIED_BYTES_MAX;
         if shared || self.arena.len() > ARENA_BYTES_MAX {
-            self.push(MailItem::Publish(view.keep(frames)));
+            self.push(MailItem::Publish(view.keep(frames), receipt));
             return;
         }
         let start = self.arena.len() as u32;
         self.arena.extend_from_slice(view.topic.as_bytes());
         view.forward.put(&mut self.arena);
         self.arena.extend_from_slice(view.payload);
-        self.items.push(MailItem::Copied(Copied {
+        let copied = Copied {
             start,
             topic_len: view.topic.len() as u16,
             forward_len: view.forward.encoded_len() as u32,
@@ -201,7 +217,9 @@ impl Mail {
             retain: view.retain,
             expires_at_ms: view.expires_at_ms,
             origin: view.origin,
-        }));
+            body: view.body,
+        };
+        self.items.push(MailItem::Copied(copied, receipt));
     }
 
     /// Splits the batch into its acknowledgement, its items and the arena they point into.
@@ -229,7 +247,7 @@ impl Arena {
             retain: item.retain,
             expires_at_ms: item.expires_at_ms,
             origin: item.origin,
-            body: None,
+            body: item.body,
             frame: None,
             kept: None,
         }
@@ -256,19 +274,25 @@ mod tests {
             kept: None,
         };
         let message = view.keep(&mut FramePool::default());
-        let group = GroupKey { shard: ShardId(0), slot: 0, generation: 0 };
+        let group: Arc<str> = "$share/g/t".into();
         let (member, ids) = (SessionKey::new(ShardId(0), 0, 0), SubscriptionIdList::None);
         let again = || Arc::clone(&message);
         for item in [
-            MailItem::Publish(again()),
-            MailItem::Retain(again()),
-            MailItem::Group(ToGroupHome::Return { group, message: again(), member }),
+            MailItem::Publish(again(), None),
+            MailItem::Retain(again(), None),
+            MailItem::Group(ToGroupHome::Return {
+                filter: group.clone(),
+                message: again(),
+                member,
+                receipt: None,
+            }),
             MailItem::Member(ToMemberHome::Deliver {
                 member,
                 group,
                 message: again(),
                 options: 0,
                 ids,
+                receipt: None,
             }),
         ] {
             let mut mail = Mail::new(ShardId(0));

@@ -5,12 +5,19 @@ use crate::ids::{ConnId, ShardId};
 use crate::log::LogEvent;
 use crate::mail::Mail;
 use crate::moved::Moved;
+use crate::store::{StoreBatch, StoreLoad};
 
 /// Everything one turn produced. The caller carries it out after [`crate::Input::TurnEnd`] in this
-/// order and empties it: mail, writes, closes, moves, log. Mail first: an acknowledgement that a
+/// order and empties it: store, mail, writes, closes, moves, log. Mail before writes: an
+/// acknowledgement that a
 /// client sees must mean that what it acknowledges is already in the other shards' mailboxes.
 #[derive(Debug, Default)]
 pub struct Outputs {
+    /// Batches for the store, to be submitted in this order before anything else: what other shards
+    /// do because of this turn must not reach the store first.
+    pub store: Vec<StoreBatch>,
+    /// Questions for the store, after the batches.
+    pub loads: Vec<StoreLoad>,
     /// Batches to append to the mailboxes of other shards, in this order; at most two a shard.
     pub mail: Vec<(ShardId, Mail)>,
     /// Connections with unsent bytes, each once: write `Shard::outbox` once, then give
@@ -37,6 +44,8 @@ pub struct Outputs {
 impl Outputs {
     /// Forgets everything, keeps the memory.
     pub fn clear(&mut self) {
+        self.store.clear();
+        self.loads.clear();
         self.mail.clear();
         self.dirty.clear();
         self.close.clear();

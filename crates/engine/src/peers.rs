@@ -4,18 +4,25 @@
 
 mod deliver;
 mod feed;
+mod hold;
+mod keep;
 mod send;
 
 pub(crate) use deliver::Delivered;
+pub(crate) use hold::{Answer, Held};
 
-use crate::config::Limits;
+use std::collections::VecDeque;
+
+use crate::config::{Limits, QueueFull, ShardConfig};
 use crate::conns::{Conn, Conns};
 use crate::frame_pool::FramePool;
-use crate::ids::{ConnId, SessionKey, ShardId};
+use crate::ids::{ConnId, SessionKey};
+use crate::ledger::Ledger;
 use crate::log::LogEvent;
 use crate::outbox::OutboxPool;
-use crate::sessions::Sessions;
+use crate::sessions::{Session, Sessions};
 use crate::stats::{Drop, Stats};
+use crate::store::StoreToken;
 use crate::time::Now;
 use crate::timers::Timers;
 
@@ -39,6 +46,11 @@ pub(crate) struct Peers {
     outboxes_bytes: usize,
     /// Bytes kept of messages in flight, of all sessions.
     in_flight_bytes: usize,
+    /// Bytes waiting for durable sessions, on the disk or on their way there.
+    stored_bytes: usize,
+    pub(crate) ledger: Ledger,
+    /// Durable sessions with something in flight that is not written, and when to look at them.
+    lingering: VecDeque<(u64, SessionKey)>,
     drops: DropLog,
 }
 
@@ -55,8 +67,13 @@ struct DropLog {
 const DROP_LOG_INTERVAL_MS: u64 = 1000;
 
 impl Peers {
-    pub(crate) fn new(shard: ShardId, seed: u64, limits: Limits) -> Self {
+    pub(crate) fn new(config: &ShardConfig) -> Self {
+        let (shard, seed, limits) = (config.shard, config.seed, config.limits.clone());
+        let asks_always = limits.queue_full == QueueFull::Refuse && config.shards > 1;
         Self {
+            stored_bytes: 0,
+            ledger: Ledger::new(shard, config.store, asks_always),
+            lingering: VecDeque::new(),
             conns: Conns::default(),
             sessions: Sessions::new(shard, seed),
             limits,
@@ -77,12 +94,14 @@ impl Peers {
 
     /// Moves what this turn asks for into the caller's lists.
     pub(crate) fn flush_into(&mut self, out: &mut crate::Outputs) {
-        for id in &self.dirty {
-            if let Some(conn) = self.conns.get_mut(*id) {
+        let Self { conns, dirty, .. } = self;
+        // What a connection may not say yet stays in its outbox.
+        out.dirty.extend(dirty.drain(..).filter(|id| {
+            conns.get_mut(*id).is_none_or(|conn| {
                 conn.dirty = false;
-            }
-        }
-        out.dirty.append(&mut self.dirty);
+                conn.embargo == StoreToken(0)
+            })
+        }));
         // What holds at the end of the turn counts: a connection may have been both in it.
         let Self { conns, pause, resume, .. } = self;
         let holds = |id: &ConnId, paused| conns.get(*id).is_some_and(|conn| conn.paused == paused);
@@ -151,7 +170,7 @@ impl Peers {
         if left >= self.limits.outbox_low_bytes {
             return None;
         }
-        if conn.paused && !conn.is_held() {
+        if conn.paused && !conn.is_held() && !conn.stalls() {
             conn.paused = false;
             self.resume.push(id);
         }
@@ -199,6 +218,50 @@ impl Peers {
         }
     }
 
+    /// A connection that ends before the store has what its CONNACK says never says it.
+    pub(crate) fn silence(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if conn.embargo != StoreToken(0) {
+            conn.embargo = StoreToken(0);
+            self.outboxes_bytes = self.outboxes_bytes.saturating_sub(conn.outbox_len());
+            conn.outbox = None;
+        }
+    }
+
+    /// The batch that a connection's CONNACK waited for is durable.
+    pub(crate) fn lift_embargo(&mut self, id: ConnId, serial: u32) {
+        let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.serial == serial) else {
+            return;
+        };
+        if conn.embargo != StoreToken(0) {
+            conn.embargo = StoreToken(0);
+            Self::mark_dirty(conn, id, &mut self.dirty);
+        }
+    }
+
+    /// Counts what came with a session of an earlier life.
+    pub(crate) fn count_restored(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get(slot) else { return };
+        self.in_flight_bytes += session.in_flight_bytes;
+        self.stats.in_flight += session.outgoing.in_flight() as u64;
+        self.stats.queued += session.queue_len() as u64;
+        self.stats.queued_bytes += session.queue_bytes() as u64;
+        self.stored_bytes += session.queue_bytes();
+    }
+
+    /// Takes a session out, with everything that is counted of it.
+    pub(crate) fn remove_session(&mut self, slot: u32) -> Option<Box<Session>> {
+        let session = self.sessions.remove(slot)?;
+        self.in_flight_bytes -= session.in_flight_bytes;
+        self.stats.in_flight -= session.outgoing.in_flight() as u64;
+        self.stats.queued -= session.queue_len() as u64;
+        self.stats.queued_bytes -= session.queue_bytes() as u64;
+        if session.durable.is_some() {
+            self.stored_bytes -= session.queue_bytes();
+        }
+        Some(session)
+    }
+
     /// Removes a connection and what it had not sent.
     pub(crate) fn remove_conn(&mut self, id: ConnId) -> Option<Box<Conn>> {
         let conn = self.conns.remove(id)?;
@@ -216,12 +279,16 @@ impl Peers {
         let mut queued_bytes = 0;
         let mut connected = 0;
         let mut in_flight_bytes = 0;
+        let mut stored_bytes = 0;
         for session in self.sessions.iter() {
             queued += session.queue_len() as u64;
             queued_bytes += session.queue_bytes() as u64;
+            if session.durable.is_some() {
+                stored_bytes += session.queue_bytes();
+            }
             assert_eq!(session.kept_bytes(), session.in_flight_bytes, "kept bytes are counted");
             in_flight_bytes += session.in_flight_bytes;
-            assert!(session.resend_left <= session.outgoing.in_flight(), "resend_left too large");
+            assert!(session.outgoing.unsent() <= session.outgoing.in_flight(), "unsent too large");
             if let Some(id) = session.conn {
                 connected += 1;
                 let conn = self.conns.get(id).expect("a session's connection exists");
@@ -230,6 +297,8 @@ impl Peers {
         }
         assert_eq!(self.stats.queued, queued, "queued messages are counted");
         assert_eq!(self.stats.queued_bytes, queued_bytes, "queued bytes are counted");
+        assert_eq!(self.stored_bytes, stored_bytes, "bytes in the store are counted");
+        self.ledger.check_invariants();
         assert_eq!(self.in_flight_bytes, in_flight_bytes, "and those of all sessions");
         assert_eq!(self.stats.sessions_connected, connected, "connected sessions are counted");
         assert_eq!(self.stats.sessions, self.sessions.len() as u64, "sessions are counted");

@@ -4,15 +4,17 @@
 use std::collections::BTreeSet;
 
 use hashbrown::HashTable;
-use martlet_proto::PacketId;
 use martlet_session::incoming::Incoming;
 use martlet_session::outgoing::{InFlight, Outgoing};
 
 use crate::delivery::{Pending, Queue};
+use crate::durable::Durable;
 use crate::hashing::Hashing;
 use crate::ids::{ConnId, Publisher, SessionKey, ShardId};
 use crate::index::FilterId;
 use crate::replay::Replays;
+use crate::store::{SessionRecord, WillRecord};
+use crate::time::Now;
 use crate::will::Will;
 
 /// A session [MQTT-4.1.0-1] [MQTT3-4.1.0-1].
@@ -31,8 +33,6 @@ pub(crate) struct Session {
     pub(crate) outgoing: Outgoing<Option<Box<Pending>>>,
     /// Bytes of what is kept in `outgoing`.
     pub(crate) in_flight_bytes: usize,
-    /// The last so many entries of `outgoing` have not been sent again on this connection.
-    pub(crate) resend_left: usize,
     /// QoS 2 messages received and not released.
     pub(crate) incoming: Incoming,
     /// What waits for the window.
@@ -49,6 +49,10 @@ pub(crate) struct Session {
     /// When the session ends; meaningful without a connection only.
     pub(crate) expires_at_ms: u64,
     pub(crate) replays: Option<Box<Replays>>,
+    /// What the store has to do with it, if it has: for good, from its creation.
+    pub(crate) durable: Option<Box<Durable>>,
+    /// When its connection ended, on the wall clock; `u64::MAX` while it has one.
+    pub(crate) left_at_wall_ms: u64,
     /// Marks the publish for which the session stands in the merge list, and where.
     pub(crate) merge: (u32, u32),
 }
@@ -60,19 +64,6 @@ impl Session {
         self.expiry_s == 0
     }
 
-    /// Whether a message in flight is still to be sent again on this connection.
-    #[inline]
-    pub(crate) fn waits_for_resend(&self, id: PacketId) -> bool {
-        self.resend_left > 0 && {
-            let sent = self.outgoing.in_flight() - self.resend_left;
-            self.outgoing.iter().skip(sent).any(|entry| match entry {
-                InFlight::Publish { id: waiting, .. } | InFlight::PubRel { id: waiting } => {
-                    waiting == id
-                }
-            })
-        }
-    }
-
     /// Bytes of what is kept in `outgoing`, counted anew.
     pub(crate) fn kept_bytes(&self) -> usize {
         let kept = self.outgoing.iter().map(|entry| match entry {
@@ -82,12 +73,30 @@ impl Session {
         kept.sum()
     }
 
+    /// Messages that wait, in memory or in the store only.
+    #[inline]
     pub(crate) fn queue_len(&self) -> usize {
-        self.queue.as_ref().map_or(0, |queue| queue.len())
+        let tail = self.durable.as_ref().map_or(0, |durable| durable.tail.messages as usize);
+        self.queue.as_ref().map_or(0, |queue| queue.len()) + tail
     }
 
     pub(crate) fn queue_bytes(&self) -> usize {
-        self.queue.as_ref().map_or(0, |queue| queue.bytes())
+        let tail = self.durable.as_ref().map_or(0, |durable| durable.tail.bytes as usize);
+        self.queue.as_ref().map_or(0, |queue| queue.bytes()) + tail
+    }
+
+    /// What the store knows of it, beside its messages and subscriptions.
+    pub(crate) fn record(&self, now: Now) -> Box<SessionRecord> {
+        let will = self.will.as_ref().map(|will| {
+            let message = will.message.fields(now).to_stored();
+            Box::new(WillRecord { message, delay_s: will.delay_s, expiry_s: will.expiry_s })
+        });
+        Box::new(SessionRecord {
+            client_id: self.client_id.clone(),
+            expiry_s: self.expiry_s,
+            left_at_wall_ms: Some(self.left_at_wall_ms).filter(|at_ms| *at_ms != u64::MAX),
+            will,
+        })
     }
 }
 
@@ -159,7 +168,6 @@ impl Sessions {
             expiry_s: 0,
             outgoing: Outgoing::new(),
             in_flight_bytes: 0,
-            resend_left: 0,
             incoming: Incoming::new(),
             queue: None,
             subscriptions: BTreeSet::new(),
@@ -169,6 +177,8 @@ impl Sessions {
             will_at_ms: u64::MAX,
             expires_at_ms: u64::MAX,
             replays: None,
+            durable: None,
+            left_at_wall_ms: u64::MAX,
             merge: (0, 0),
         }));
         let (slots, hashing) = (&self.slots, &self.hashing);

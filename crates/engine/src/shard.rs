@@ -13,7 +13,9 @@ mod on_group;
 mod on_mail;
 mod on_publish;
 mod on_replay;
+mod on_restore;
 mod on_retain;
+mod on_store;
 mod on_subscribe;
 mod on_sys;
 mod on_timer;
@@ -32,6 +34,7 @@ use gates::Gates;
 use mailroom::Mailroom;
 use on_auth::AuthDesk;
 use on_retain::Retained;
+use on_store::Endings;
 use on_subscribe::PendingSubscribes;
 use on_sys::SysDesk;
 use router::Router;
@@ -51,6 +54,7 @@ pub struct Shard {
     groups: Groups,
     gates: Gates,
     pending: PendingSubscribes,
+    endings: Endings,
     mailroom: Mailroom,
     auth: AuthDesk,
     sys: SysDesk,
@@ -84,12 +88,13 @@ impl Shard {
         assert!(config.shard.0 < config.shards, "shard {:?} of {}", config.shard, config.shards);
         Self {
             homes,
-            peers: Peers::new(config.shard, config.seed, config.limits.clone()),
+            peers: Peers::new(&config),
             router: Router::new(config.seed),
             retained: Retained::new(config.seed),
             groups: Groups::default(),
             gates: Gates::new(config.shard, config.shards),
             pending: PendingSubscribes::default(),
+            endings: Endings::default(),
             mailroom: Mailroom::new(config.shard, config.shards),
             auth: AuthDesk::default(),
             sys: SysDesk::new(&config),
@@ -117,8 +122,13 @@ impl Shard {
             Input::Closed { conn, end } => self.on_closed(conn, end),
             Input::Mail(mail) => self.on_mail(mail),
             Input::Verdict { token, verdict } => self.on_verdict(token, verdict),
+            Input::Store(event) => self.on_store(event),
+            Input::Restored(restored) => self.on_restored(restored),
             Input::Shutdown => self.on_shutdown(),
-            Input::TurnEnd => self.on_turn_end(out),
+            Input::TurnEnd => return self.on_turn_end(out),
+        }
+        if self.peers.ledger.has_kept() {
+            self.keep_promises();
         }
     }
 
@@ -132,6 +142,7 @@ impl Shard {
             self.sys.deadline_ms(),
             self.peers.drops_deadline_ms(),
             self.retained.next_ms(),
+            self.peers.lingering_deadline_ms(),
         ];
         times.into_iter().flatten().min()
     }
@@ -167,9 +178,12 @@ impl Shard {
     fn on_turn_end(&mut self, out: &mut Outputs) {
         self.forget_doomed();
         self.run_timers();
+        self.peers.run_lingering();
         self.run_replays(out);
         self.publish_sys();
         self.acknowledge_interest(out);
+        self.keep_promises();
+        self.peers.ledger.seal(self.peers.now, out);
         self.doomed.extend_from_slice(&self.closing);
         out.close.extend(self.closing.drain(..).map(|(id, _)| id));
         out.moves.append(&mut self.moving);

@@ -20,11 +20,15 @@ pub enum Drop {
     RetainedFull,
     /// Clients may not publish there.
     NotAuthorized,
+    /// It was the oldest in a queue that is full.
+    QueueOldest,
+    /// The store could not read it back.
+    Damaged,
 }
 
 impl Drop {
     /// Every reason, in the order of their counters.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::QueueFull,
         Self::QueuesFull,
         Self::OutboxFull,
@@ -33,6 +37,8 @@ impl Drop {
         Self::GroupEmpty,
         Self::RetainedFull,
         Self::NotAuthorized,
+        Self::QueueOldest,
+        Self::Damaged,
     ];
 
     /// The reason for a machine.
@@ -47,6 +53,8 @@ impl Drop {
             Self::GroupEmpty => "group_empty",
             Self::RetainedFull => "retained_full",
             Self::NotAuthorized => "not_authorized",
+            Self::QueueOldest => "queue_oldest",
+            Self::Damaged => "damaged",
         }
     }
 
@@ -62,6 +70,8 @@ impl Drop {
             Self::GroupEmpty => "the share group has no member left",
             Self::RetainedFull => "the retained store is full",
             Self::NotAuthorized => "clients may not publish to this topic",
+            Self::QueueOldest => "the oldest in a client's full queue",
+            Self::Damaged => "the store could not read the message back",
         }
     }
 }
@@ -111,6 +121,8 @@ pub struct Stats {
     pub queued_bytes: u64,
     /// Messages in flight to clients.
     pub in_flight: u64,
+    /// Messages refused because the store could not take them.
+    pub refused_by_store: u64,
 }
 
 impl Stats {
@@ -151,6 +163,7 @@ impl Stats {
             (&mut self.queued, other.queued),
             (&mut self.queued_bytes, other.queued_bytes),
             (&mut self.in_flight, other.in_flight),
+            (&mut self.refused_by_store, other.refused_by_store),
         ];
         for (own, theirs) in pairs {
             *own += theirs;

@@ -56,6 +56,15 @@ pub enum InFlight<'a, M> {
     },
 }
 
+impl<M> InFlight<'_, M> {
+    /// Its packet identifier.
+    pub fn id(&self) -> PacketId {
+        match self {
+            Self::Publish { id, .. } | Self::PubRel { id } => *id,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// QoS 1 PUBLISH sent; PUBACK awaited.
@@ -113,9 +122,13 @@ pub struct Outgoing<M> {
     in_use: Option<Box<IdBits>>,
     /// `seq` of the newest identifier handed out (or skipped).
     seq_last: u32,
+    /// Entries from this `seq` on are unsent; meaningless while there are none.
+    unsent_from: u32,
     /// The newest identifier handed out (or skipped); 0 before the first.
     id_last: u16,
     unfinished: u16,
+    /// The last so many unfinished flows have not been sent on the present connection.
+    unsent: u16,
 }
 
 impl<M> Default for Outgoing<M> {
@@ -127,7 +140,15 @@ impl<M> Default for Outgoing<M> {
 impl<M> Outgoing<M> {
     /// Nothing in flight; allocates nothing.
     pub const fn new() -> Self {
-        Self { entries: VecDeque::new(), in_use: None, seq_last: 0, id_last: 0, unfinished: 0 }
+        Self {
+            entries: VecDeque::new(),
+            in_use: None,
+            seq_last: 0,
+            unsent_from: 0,
+            id_last: 0,
+            unfinished: 0,
+            unsent: 0,
+        }
     }
 
     /// How many flows occupy send quota: PUBLISH sent and neither PUBACK, PUBCOMP nor an error
@@ -190,6 +211,108 @@ impl<M> Outgoing<M> {
         if let Some(in_use) = &mut self.in_use {
             set_bit(in_use, id);
         }
+    }
+
+    /// As [`Outgoing::begin_as`], for a message that is not sent yet: see
+    /// [`Outgoing::first_unsent`].
+    ///
+    /// # Panics
+    /// As `begin_as` does.
+    pub fn begin_unsent_as(&mut self, id: PacketId, qos: Qos, message: M) {
+        if self.unsent == 0 {
+            self.unsent_from = self.seq_last;
+        }
+        self.begin_as(id, qos, message);
+        self.unsent += 1;
+    }
+
+    /// Adds a flow of an earlier life behind those that are there: a PUBLISH with its message, or
+    /// (without one) a PUBREL. Its identifier must not be in flight.
+    ///
+    /// # Panics
+    /// For QoS 0, which has no flow: the caller's bug.
+    pub fn restore(&mut self, id: PacketId, qos: Qos, message: Option<M>) {
+        let from = u32::from(self.id_last);
+        let to = u32::from(id.get());
+        // The identifiers in between were handed out and are finished.
+        let distance = if to > from { to - from } else { to + IDS - from };
+        self.seq_last = self.seq_last.wrapping_add(distance);
+        self.id_last = id.get();
+        let state = match (&message, qos) {
+            (None, _) => State::AwaitPubComp,
+            (Some(_), Qos::AtLeastOnce) => State::AwaitPubAck,
+            (Some(_), Qos::ExactlyOnce) => State::AwaitPubRec,
+            (Some(_), Qos::AtMostOnce) => panic!("QoS 0 has no packet identifier"),
+        };
+        self.entries.push_back(Entry { seq: self.seq_last, id, state, message });
+        self.unfinished += 1;
+        self.in_use = None;
+    }
+
+    /// How many flows have not been sent on the present connection: the last ones. O(1).
+    #[inline]
+    pub fn unsent(&self) -> usize {
+        usize::from(self.unsent)
+    }
+
+    /// A new connection: nothing has been sent on it.
+    pub fn rewind(&mut self) {
+        self.unsent = self.unfinished;
+        self.unsent_from = self.entries.front().map_or(0, |entry| entry.seq);
+    }
+
+    /// There is no connection any more on which something could be unsent.
+    pub fn settle(&mut self) {
+        self.unsent = 0;
+    }
+
+    /// The first flow that has not been sent on the present connection.
+    pub fn first_unsent(&mut self) -> Option<InFlight<'_, M>> {
+        let at = self.first_unsent_position()?;
+        self.entries[at].in_flight()
+    }
+
+    /// The message of that flow, if it is a PUBLISH.
+    pub fn first_unsent_mut(&mut self) -> Option<&mut M> {
+        let at = self.first_unsent_position()?;
+        self.entries[at].message.as_mut()
+    }
+
+    /// That flow is sent now.
+    pub fn pass(&mut self) {
+        if let Some(at) = self.first_unsent_position() {
+            self.unsent_from = self.entries[at].seq.wrapping_add(1);
+            self.unsent -= 1;
+        }
+    }
+
+    fn first_unsent_position(&mut self) -> Option<usize> {
+        if self.unsent == 0 {
+            return None;
+        }
+        let from_age = self.age(self.unsent_from) as i32;
+        let start = self.entries.partition_point(|entry| self.age(entry.seq) as i32 > from_age);
+        let behind = self.entries.range(start..).position(|entry| entry.state != State::Finished);
+        let at = start + behind?;
+        // Tombstones in between are not looked at again.
+        self.unsent_from = self.entries[at].seq;
+        Some(at)
+    }
+
+    /// Whether the entry has not been sent on the present connection.
+    fn is_unsent(&self, seq: u32) -> bool {
+        self.unsent > 0 && self.age(seq) as i32 <= self.age(self.unsent_from) as i32
+    }
+
+    /// Every message that is kept of a PUBLISH, in send order, to be changed.
+    pub fn messages_mut(&mut self) -> impl DoubleEndedIterator<Item = (PacketId, &mut M)> {
+        self.entries.iter_mut().filter_map(|entry| Some((entry.id, entry.message.as_mut()?)))
+    }
+
+    /// The message kept of a PUBLISH.
+    pub fn message_mut(&mut self, id: PacketId) -> Option<&mut M> {
+        let at = self.find(id)?;
+        self.entries[at].message.as_mut()
     }
 
     /// The unfinished flow of an identifier.
@@ -355,9 +478,12 @@ impl<M> Outgoing<M> {
     #[inline]
     fn finish(&mut self, at: usize) {
         let entry = &mut self.entries[at];
-        let id = entry.id;
+        let (id, seq) = (entry.id, entry.seq);
         entry.state = State::Finished;
         self.unfinished -= 1;
+        if self.is_unsent(seq) {
+            self.unsent -= 1;
+        }
         if let Some(in_use) = &mut self.in_use {
             clear_bit(in_use, id);
         }
@@ -406,6 +532,9 @@ impl<M> Outgoing<M> {
     fn compact(&mut self) {
         self.entries.retain(|entry| entry.state != State::Finished);
         let seq_last = self.seq_last;
+        if seq_last.wrapping_sub(self.unsent_from) > AGE_MAX {
+            self.unsent_from = seq_last.wrapping_sub(AGE_MAX);
+        }
         for entry in &mut self.entries {
             if seq_last.wrapping_sub(entry.seq) <= AGE_MAX {
                 break; // the rest is younger

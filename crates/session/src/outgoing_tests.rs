@@ -22,7 +22,7 @@ fn ids<M>(outgoing: &Outgoing<M>) -> Vec<u16> {
 
 #[test]
 fn stays_small_and_allocates_nothing_at_first() {
-    assert!(size_of::<Outgoing<Box<u8>>>() <= 48);
+    assert!(size_of::<Outgoing<Box<u8>>>() <= 56);
     assert_eq!(size_of::<Entry<Box<u8>>>(), 16);
     assert_eq!(Outgoing::<Box<u8>>::new().entries.capacity(), 0);
 }
@@ -302,4 +302,62 @@ fn behaves_like_a_plain_list_under_random_acknowledgements() {
             }
         }
     }
+}
+
+fn unsent(outgoing: &mut Outgoing<u8>) -> Vec<u16> {
+    let mut found = Vec::new();
+    while let Some(flow) = outgoing.first_unsent() {
+        found.push(match flow {
+            InFlight::Publish { id, .. } | InFlight::PubRel { id } => id.get(),
+        });
+        outgoing.pass();
+    }
+    found
+}
+
+#[test]
+fn what_was_not_sent_on_a_connection_is_known_whatever_finishes_meanwhile() {
+    let mut outgoing = Outgoing::new();
+    for n in 1..=6 {
+        outgoing.begin(Qos::AtLeastOnce, n).unwrap();
+    }
+    assert_eq!((outgoing.unsent(), outgoing.first_unsent()), (0, None));
+    outgoing.rewind();
+    assert_eq!(outgoing.unsent(), 6);
+    outgoing.pass();
+    outgoing.puback(id(1)).unwrap(); // sent
+    outgoing.puback(id(3)).unwrap(); // finished before it was sent again
+    assert_eq!(outgoing.unsent(), 4);
+    assert_eq!(unsent(&mut outgoing), [2, 4, 5, 6]);
+    assert_eq!(outgoing.unsent(), 0);
+    // New ones join behind, also across an identifier that was skipped.
+    outgoing.next_id();
+    for (n, qos) in [(8, Qos::ExactlyOnce), (9, Qos::AtLeastOnce)] {
+        assert_eq!(outgoing.next_id(), Some(id(n.into())));
+        outgoing.begin_unsent_as(id(n.into()), qos, n);
+    }
+    outgoing.puback(id(5)).unwrap();
+    assert_eq!(outgoing.unsent(), 2);
+    *outgoing.first_unsent_mut().unwrap() = 80;
+    assert_eq!(outgoing.pubrec(id(8), ReasonCode::Success), PubRec::Release(Some(80)));
+    assert_eq!(unsent(&mut outgoing), [8, 9]);
+    outgoing.rewind();
+    outgoing.settle();
+    assert_eq!(outgoing.unsent(), 0);
+}
+
+// [MQTT-4.4.0-1] [MQTT3-4.4.0-1]
+#[test]
+fn flows_of_an_earlier_life_keep_their_identifiers_and_their_order() {
+    let mut outgoing = Outgoing::new();
+    outgoing.restore(id(65_530), Qos::AtLeastOnce, Some(1));
+    outgoing.restore(id(2), Qos::ExactlyOnce, None);
+    outgoing.restore(id(7), Qos::ExactlyOnce, Some(3));
+    assert_eq!(ids(&outgoing), [65_530, 2, 7]);
+    assert_eq!(outgoing.begin(Qos::AtLeastOnce, 4), Some(id(8)));
+    assert_eq!(outgoing.pubcomp(id(2)), Ok(()));
+    assert_eq!(outgoing.puback(id(65_530)), Ok(1));
+    assert_eq!(outgoing.pubrec(id(7), ReasonCode::Success), PubRec::Release(Some(3)));
+    assert_eq!(ids(&outgoing), [7, 8]);
+    assert_eq!(outgoing.in_flight(), 2);
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Peers;
 use super::send::{Sent, Wire, is_acknowledged};
+use crate::config::QueueFull;
 use crate::delivery::{Pending, Queue, Terms};
 use crate::message::{Message, PublishView};
 use crate::sessions::Session;
@@ -98,20 +99,22 @@ impl Peers {
         view: &mut PublishView<'_>,
         terms: Terms,
     ) -> Delivered {
-        if self.window_is_open(slot) {
+        if self.sessions.get(slot).is_some_and(|session| session.durable.is_some()) {
+            self.deliver_durable(slot, view, terms);
+        } else if self.window_is_open(slot) {
             self.send_acknowledged(slot, view, terms);
-            return Delivered::Done;
+        } else {
+            let message = view.keep(&mut self.frames);
+            self.enqueue(slot, Pending::new(message, terms));
         }
-        let message = view.keep(&mut self.frames);
-        self.enqueue(slot, Pending { message, terms });
         Delivered::Done
     }
 
     /// Whether the next QoS 1 or 2 message can go out now, before anything else that waits.
     #[inline]
-    fn window_is_open(&self, slot: u32) -> bool {
+    pub(super) fn window_is_open(&self, slot: u32) -> bool {
         let Some(session) = self.sessions.get(slot) else { return false };
-        session.queue_len() == 0 && session.resend_left == 0 && self.has_room(slot)
+        session.queue_len() == 0 && session.outgoing.unsent() == 0 && self.has_room(slot)
     }
 
     /// Whether the send quota and the outbox allow another message [MQTT-4.9.0-2]. Nothing but
@@ -121,33 +124,27 @@ impl Peers {
         let Some(session) = self.sessions.get(slot) else { return false };
         let Some(conn) = session.conn.and_then(|id| self.conns.get(id)) else { return false };
         // [MQTT-3.3.4-9]
-        let on_the_wire = session.outgoing.in_flight() - session.resend_left;
+        let on_the_wire = session.outgoing.in_flight() - session.outgoing.unsent();
         on_the_wire < usize::from(conn.proto.receive_max_out())
             && conn.outbox_len() < self.limits.outbox_pause_bytes
-            && (session.resend_left > 0 || self.may_keep_more(session))
+            && (session.outgoing.unsent() > 0 || self.may_keep_more(session))
     }
 
     /// Whether what is kept of messages in flight leaves room for another: a client that reads and
     /// never acknowledges must not make the broker hold as much as its window allows messages.
     #[inline]
-    fn may_keep_more(&self, session: &Session) -> bool {
+    pub(super) fn may_keep_more(&self, session: &Session) -> bool {
         session.outgoing.is_empty()
             || session.in_flight_bytes < self.limits.queue_bytes_max
                 && self.in_flight_bytes < self.limits.queues_bytes_max
     }
 
     /// A message in flight is not kept any more.
-    pub(crate) fn release(&mut self, slot: u32, kept: Option<Box<Pending>>) {
-        let bytes = kept.map_or(0, |kept| kept.bytes());
+    pub(crate) fn release(&mut self, slot: u32, bytes: usize) {
         self.in_flight_bytes -= bytes;
         if let Some(session) = self.sessions.get_mut(slot) {
             session.in_flight_bytes -= bytes;
         }
-    }
-
-    /// A session ends with so many bytes in flight.
-    pub(crate) fn in_flight_ended(&mut self, bytes: usize) {
-        self.in_flight_bytes -= bytes;
     }
 
     /// Sends a QoS 1 or 2 message for the first time. The window is open.
@@ -163,13 +160,15 @@ impl Peers {
         // wants it back.
         let forget = session.ends_with_connection() && terms.group.is_none();
         let kept = (!forget).then(|| {
-            Box::new(Pending { message: view.keep(&mut self.frames), terms: terms.clone() })
+            let mut kept = Pending::new(view.keep(&mut self.frames), terms.clone());
+            kept.place.sent = true;
+            Box::new(kept)
         });
         let kept_bytes = kept.as_ref().map_or(0, |kept| kept.bytes());
         // [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT3-2.3.1-4]
         let Some(packet_id) = session.outgoing.begin(terms.qos, kept) else {
             let message = view.keep(&mut self.frames);
-            self.enqueue(slot, Pending { message, terms });
+            self.enqueue(slot, Pending::new(message, terms));
             return;
         };
         // [MQTT-4.3.2-2] [MQTT-4.3.3-2] A first transmission has DUP 0.
@@ -190,23 +189,46 @@ impl Peers {
     }
 
     /// Puts a message at the end of a session's queue (so that the order of each publisher, topic
-    /// and QoS is kept [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT3-4.6.0-5] [MQTT3-4.6.0-6]), or drops it:
-    /// the newest goes, what was accepted before stays.
+    /// and QoS is kept [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT3-4.6.0-5] [MQTT3-4.6.0-6]), or does what
+    /// is to be done with a full one.
     pub(super) fn enqueue(&mut self, slot: u32, pending: Pending) {
         let limits = &self.limits;
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let bytes = pending.bytes();
         let queue = session.queue.get_or_insert_with(Box::<Queue>::default);
-        let is_full = queue.len() >= limits.queue_messages_max
-            || queue.bytes() + bytes > limits.queue_bytes_max;
-        if is_full {
-            self.drop_message(Drop::QueueFull, Some(slot));
-        } else if self.stats.queued_bytes as usize + bytes > limits.queues_bytes_max {
-            self.drop_message(Drop::QueuesFull, Some(slot));
+        let is_full = |queue: &Queue| {
+            queue.len() >= limits.queue_messages_max
+                || queue.bytes() + bytes > limits.queue_bytes_max
+        };
+        let in_memory = self.stats.queued_bytes as usize - self.stored_bytes;
+        let mut dropped = 0;
+        if limits.queue_full == QueueFull::DropOldest {
+            while is_full(queue)
+                && let Some(oldest) = queue.pop()
+            {
+                self.stats.queued -= 1;
+                self.stats.queued_bytes -= oldest.bytes() as u64;
+                dropped += 1;
+            }
+        }
+        let reason = if is_full(queue) {
+            Some(Drop::QueueFull)
+        } else if in_memory + bytes > limits.queues_bytes_max {
+            Some(Drop::QueuesFull)
         } else {
             queue.push(pending);
             self.stats.queued += 1;
             self.stats.queued_bytes += bytes as u64;
+            None
+        };
+        for _ in 0..dropped {
+            self.drop_message(Drop::QueueOldest, Some(slot));
+        }
+        if let Some(reason) = reason {
+            if self.limits.queue_full == QueueFull::Refuse {
+                self.ledger.refuse_effects();
+            }
+            self.drop_message(reason, Some(slot));
         }
     }
 

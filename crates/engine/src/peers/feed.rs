@@ -1,27 +1,35 @@
 //! What a session waits for, when there is room again: resends first, then its queue. Must not know
 //! what made the room.
 
-use martlet_proto::{Ack, Packet, PacketId, ReasonCode};
+use martlet_proto::{Ack, Packet, PacketId, PacketType, ReasonCode};
 use martlet_session::outgoing::InFlight;
 
 use super::Peers;
+use super::hold::Answer;
 use super::send::{Sent, Wire};
-use crate::delivery::Pending;
+use crate::delivery::{Pending, Written};
 use crate::ids::ConnId;
 use crate::stats::Drop;
+use crate::store::StoreToken;
 
 impl Peers {
-    /// Sends what waits for `slot` as far as its window and its outbox allow.
+    /// Sends what waits for `slot` as far as its window, its outbox and the store allow.
     pub(crate) fn feed(&mut self, slot: u32) {
         let Some(session) = self.sessions.get(slot) else { return };
-        if session.resend_left == 0 && session.queue_len() == 0 {
+        if session.outgoing.unsent() == 0 && session.queue_len() == 0 {
             return;
         }
         while self.has_room(slot) {
             let Some(session) = self.sessions.get_mut(slot) else { return };
             let Some(id) = session.conn else { return };
-            if session.resend_left > 0 {
-                self.resend_next(slot, id);
+            if session.outgoing.unsent() > 0 && self.send_next_unsent(slot, id) {
+                continue;
+            }
+            let Some(session) = self.sessions.get_mut(slot) else { return };
+            if session.durable.is_some() {
+                if !self.prepare_next(slot) {
+                    return;
+                }
                 continue;
             }
             let Some(pending) = session.queue.as_mut().and_then(|queue| queue.pop()) else {
@@ -35,7 +43,7 @@ impl Peers {
     }
 
     fn send_queued(&mut self, slot: u32, pending: Pending) {
-        let Pending { message, terms } = pending;
+        let Pending { message, terms, .. } = pending;
         // [MQTT-3.3.2-5]
         if message.expires_at_ms <= self.now.mono_ms {
             self.drop_message(Drop::Expired, Some(slot));
@@ -50,55 +58,76 @@ impl Peers {
     // [MQTT-4.8.2-4] What a share group gave to this session is finished with it.
     pub(crate) fn start_resend(&mut self, slot: u32) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        session.resend_left = session.outgoing.in_flight();
+        session.outgoing.rewind();
         let Some(id) = session.conn else { return };
         let releases = session.outgoing.iter().filter_map(|entry| match entry {
             InFlight::PubRel { id } => Some(id),
             InFlight::Publish { .. } => None,
         });
+        let is_durable = session.durable.is_some();
         for packet_id in releases.collect::<Vec<PacketId>>() {
+            if is_durable {
+                let release = Answer::Ack(PacketType::PubRel, packet_id, ReasonCode::Success);
+                self.hold_until(id, release, None);
+                continue;
+            }
             let release = Packet::PubRel(Ack::new(packet_id, ReasonCode::Success));
             self.send(id, |version, out| release.put(version, out));
         }
     }
 
-    fn resend_next(&mut self, slot: u32, id: ConnId) {
-        let Some(session) = self.sessions.get_mut(slot) else { return };
-        let nth = session.outgoing.in_flight() - session.resend_left;
-        let Some(entry) = session.outgoing.iter().nth(nth) else {
-            session.resend_left = 0;
-            return;
-        };
-        let (packet_id, kept) = match entry {
-            InFlight::Publish { id, message, .. } => (id, message.clone()),
+    /// Sends the first of what was not sent on this connection. False when it has to wait for the
+    /// store.
+    fn send_next_unsent(&mut self, slot: u32, id: ConnId) -> bool {
+        let now_ms = self.now.mono_ms as u32;
+        let Some(session) = self.sessions.get_mut(slot) else { return false };
+        let key = session.key;
+        let (packet_id, kept) = match session.outgoing.first_unsent() {
+            Some(InFlight::Publish { id, message, .. }) => (id, message.clone()),
             // Its PUBREL went out at once, or in answer to a PUBREC since [MQTT-4.3.3-6].
-            InFlight::PubRel { .. } => {
-                session.resend_left -= 1;
-                return;
+            Some(InFlight::PubRel { .. }) => {
+                session.outgoing.pass();
+                return true;
+            }
+            None => {
+                session.outgoing.settle();
+                return true;
             }
         };
-        session.resend_left -= 1;
-        match kept {
-            Some(pending) => {
-                // [MQTT-3.3.1-1] [MQTT3-3.3.1-1] [MQTT3-2.3.1-3]; expired or not [MQTT-4.3.3-7].
-                let wire = Wire { packet_id: Some(packet_id), dup: true };
-                let sent = self.send_publish(id, &mut pending.message.view(), &pending.terms, wire);
-                if sent == Sent::TooLarge {
-                    self.abandon(slot, packet_id);
-                    self.drop_message(Drop::PacketTooLarge, Some(slot));
-                }
-            }
+        let Some(pending) = kept else {
             // A session that lives on keeps its messages; this one was made persistent later.
-            None => self.abandon(slot, packet_id),
+            session.outgoing.pass();
+            self.abandon(slot, packet_id);
+            return true;
+        };
+        let place = pending.place;
+        if place.token != StoreToken(0) && !self.ledger.is_stored(place.token) {
+            self.ledger.wake_session(place.token, key);
+            return false;
         }
+        if let Some(Some(kept)) = session.outgoing.first_unsent_mut() {
+            kept.place.sent = true;
+            kept.place.sent_at_ms = now_ms;
+        }
+        session.outgoing.pass();
+        // [MQTT-3.3.1-1] [MQTT3-3.3.1-1] [MQTT3-2.3.1-3]; expired or not [MQTT-4.3.3-7].
+        let wire = Wire { packet_id: Some(packet_id), dup: place.sent };
+        let sent = self.send_publish(id, &mut pending.message.view(), &pending.terms, wire);
+        if sent == Sent::TooLarge {
+            self.abandon(slot, packet_id);
+            self.drop_message(Drop::PacketTooLarge, Some(slot));
+        } else if place.seq != 0 && place.written != Written::Flight {
+            self.watch(slot);
+        }
+        true
     }
 
-    fn abandon(&mut self, slot: u32, packet_id: PacketId) {
+    pub(super) fn abandon(&mut self, slot: u32, packet_id: PacketId) {
         if let Some(session) = self.sessions.get_mut(slot)
             && let Some(kept) = super::deliver::abandon(&mut session.outgoing, packet_id)
         {
             self.stats.in_flight -= 1;
-            self.release(slot, kept);
+            self.finish(slot, kept);
         }
     }
 }

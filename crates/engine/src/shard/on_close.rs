@@ -7,11 +7,14 @@ use martlet_session::server::Phase;
 
 use super::Shard;
 use crate::conns::Conn;
-use crate::delivery::Pending;
+use crate::delivery::{Pending, Written};
 use crate::ids::{ConnId, SessionKey};
 use crate::input::TransportEnd;
+use crate::ledger::Receipt;
 use crate::log::{Cause, LogEvent};
+use crate::sessions::Session;
 use crate::stats::Drop;
+use crate::store::{StoreOp, StoreToken};
 use crate::time::MS_PER_S;
 use crate::timers::Timer;
 
@@ -64,7 +67,9 @@ impl Shard {
         conn.proto.closing();
         conn.end = Some(cause);
         conn.unread = Vec::new();
+        conn.held = None;
         self.closing.push((id, conn.serial));
+        self.peers.silence(id);
         self.leave_session(id, will);
     }
 
@@ -146,10 +151,12 @@ impl Shard {
     fn leave_session(&mut self, id: ConnId, will: Will) {
         let Some(conn) = self.peers.conns.get_mut(id) else { return };
         let Some(slot) = conn.session.take() else { return };
-        let now_ms = self.peers.now.mono_ms;
+        let now = self.peers.now;
+        let now_ms = now.mono_ms;
         let session = self.peers.sessions.get_mut(slot).expect("a connection's session exists");
         session.conn = None;
-        session.resend_left = 0;
+        session.left_at_wall_ms = now.wall_ms;
+        session.outgoing.settle();
         session.outgoing.shrink();
         self.peers.stats.sessions_connected -= 1;
         if will == Will::Discard {
@@ -166,15 +173,27 @@ impl Shard {
             session.expires_at_ms = now_ms + u64::from(expiry_s) * MS_PER_S;
             self.peers.timers.set(session.expires_at_ms, Timer::SessionExpiry(key));
         }
+        let publishes = session.will.as_ref().is_some_and(|will| will.delay_s == 0);
         if let Some(will) = &session.will {
             // [MQTT-3.1.2-8]
             session.will_at_ms = now_ms + u64::from(will.delay_s) * MS_PER_S;
             self.peers.timers.set(session.will_at_ms, Timer::WillDelay(key));
-            if will.delay_s == 0 {
-                self.publish_will(slot);
-            }
+        }
+        self.peers.rest(slot);
+        match publishes {
+            true => self.publish_will(slot),
+            false => drop(self.store_session(slot)),
         }
         self.tell_groups(slot, false);
+    }
+
+    /// Writes down what is known of a durable session.
+    pub(super) fn store_session(&mut self, slot: u32) -> Option<StoreToken> {
+        let session = self.peers.sessions.get(slot)?;
+        let id = session.durable.as_ref()?.id;
+        let record = session.record(self.peers.now);
+        let bytes = record.will.as_ref().map_or(0, |will| will.message.data.len());
+        Some(self.peers.ledger.push(StoreOp::PutSession { session: id, record }, bytes))
     }
 
     /// Publishes the will of a session, once [MQTT-3.1.2-8] [MQTT-3.1.2-10] [MQTT3-3.1.2-8]
@@ -192,6 +211,7 @@ impl Shard {
         // Who published it and when it expires belong to the message that is kept.
         view.kept = None;
         self.publish(&mut view);
+        let _ = self.store_session(slot);
     }
 
     /// Discards a session and all that belongs to it [MQTT-4.1.0-2] [MQTT-3.1.2-4]; what it
@@ -199,48 +219,75 @@ impl Shard {
     pub(super) fn end_session(&mut self, slot: u32) {
         self.publish_will(slot);
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };
-        let key = session.key;
         let subscriptions = std::mem::take(&mut session.subscriptions);
         let shared = std::mem::take(&mut session.shared);
-        let sent: Vec<_> = session.outgoing.drain().collect();
-        let queue = session.queue.take();
-        let in_flight_bytes = std::mem::take(&mut session.in_flight_bytes);
-        self.peers.in_flight_ended(in_flight_bytes);
         let stats = &mut self.peers.stats;
         stats.sessions -= 1;
-        stats.in_flight -= sent.len() as u64;
         stats.subscriptions -= (subscriptions.len() + shared.len()) as u64;
         stats.subscriptions_shared -= shared.len() as u64;
         for filter in subscriptions {
             self.forget_subscription(filter, slot);
         }
-        self.peers.sessions.remove(slot);
+        let Some(session) = self.peers.remove_session(slot) else { return };
+        let key = session.key;
         for filter in shared {
             self.leave_group(filter, key);
         }
-        // [MQTT-4.8.2-5] A QoS 2 message that was sent belongs to this session alone.
-        let unacknowledged = sent.into_iter().filter(|(_, qos, _)| *qos == Qos::AtLeastOnce);
-        let unacknowledged = unacknowledged.filter_map(|(_, _, kept)| kept.flatten());
-        for pending in unacknowledged {
-            self.give_back(key, *pending);
-        }
-        if let Some(mut queue) = queue {
-            while let Some(pending) = queue.pop() {
-                self.peers.stats.queued -= 1;
-                self.peers.stats.queued_bytes -= pending.bytes() as u64;
-                self.give_back(key, pending);
-            }
-        }
+        self.give_back_all(*session);
     }
 
-    /// A share group's message goes to another member; everything else ends with the session.
-    fn give_back(&mut self, member: SessionKey, pending: Pending) {
+    /// What share groups gave to a session that has ended goes to other members; everything else
+    /// ends with it, also in the store.
+    fn give_back_all(&mut self, mut session: Session) {
+        let member = session.key;
+        let mut groups: Vec<Pending> = Vec::new();
+        // [MQTT-4.8.2-5] A QoS 2 message that was sent belongs to this session alone.
+        for (_, qos, kept) in session.outgoing.drain() {
+            if let Some(pending) = kept.flatten() {
+                if let Written::Nothing(Some(promise)) = pending.place.written {
+                    self.peers.ledger.release(promise, false);
+                }
+                if qos == Qos::AtLeastOnce {
+                    groups.push(*pending);
+                }
+            }
+        }
+        if let Some(mut queue) = session.queue.take() {
+            groups.extend(queue.take());
+        }
+        groups.retain(|pending| pending.terms.group.is_some());
+        let Some(durable) = session.durable.take() else {
+            for pending in groups {
+                self.give_back(member, pending, None);
+            }
+            return;
+        };
+        self.peers.ledger.forget_asking(durable.id);
+        let is_plain = groups.is_empty() && !(durable.tail.grouped && durable.tail.messages > 0);
+        if is_plain {
+            self.peers.ledger.push(StoreOp::EndSession { session: durable.id }, 0);
+            return;
+        }
+        self.start_ending(member, &durable, groups);
+    }
+
+    /// A share group's message goes to another member, unless it has expired; `receipt` is given
+    /// when it is safe there.
+    pub(super) fn give_back(
+        &mut self,
+        member: SessionKey,
+        pending: Pending,
+        receipt: Option<Receipt>,
+    ) {
         let Some(group) = pending.terms.group else { return };
         // [MQTT-3.3.2-5] The next member has not been sent anything yet.
         if pending.message.expires_at_ms <= self.peers.now.mono_ms {
             self.peers.drop_message(Drop::Expired, None);
+            if let Some(Receipt { promise, .. }) = receipt {
+                self.peers.ledger.release(promise, false);
+            }
         } else {
-            self.return_to_group(group, pending.message, member);
+            self.return_to_group(group, pending.message, member, receipt);
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::auth::AuthStep;
 use crate::config::AuthMode;
 use crate::connecting::Connecting;
 use crate::conns::Conn;
+use crate::durable::Durable;
 use crate::ids::{ConnId, ShardId};
 use crate::log::{Cause, LogEvent};
 use crate::timers::Timer;
@@ -85,7 +86,7 @@ impl Shard {
                 return Next::Stop;
             }
         };
-        if let Some(reason) = self.refusal(connect) {
+        if let Some(reason) = self.refusal(connect, &grant) {
             self.end(id, Cause::ByServer(reason));
             return Next::Stop;
         }
@@ -112,7 +113,7 @@ impl Shard {
     }
 
     /// Why this well-formed CONNECT is not taken, whoever sends it [MQTT-3.1.4-2].
-    fn refusal(&self, connect: &Connect<'_>) -> Option<ReasonCode> {
+    fn refusal(&self, connect: &Connect<'_>, grant: &Grant) -> Option<ReasonCode> {
         let limits = &self.config.limits;
         if self.shutting_down {
             return Some(ReasonCode::ServerShuttingDown);
@@ -128,6 +129,13 @@ impl Shard {
         }
         if connect.will.as_ref().is_some_and(|will| !self.may_publish(will.topic)) {
             return Some(ReasonCode::NotAuthorized);
+        }
+        // Its session could not be written down.
+        if grant.session_expiry_s > 0
+            && self.peers.ledger.is_enabled()
+            && let Some(reason) = self.store_trouble()
+        {
+            return Some(reason);
         }
         let is_new = self.peers.sessions.find(connect.client_id).is_none();
         if is_new && self.peers.sessions.len() >= limits.sessions_max {
@@ -153,7 +161,8 @@ impl Shard {
         loop {
             self.assigned += 1;
             let seed = self.config.seed ^ u64::from(self.config.shard.0) << 48;
-            let salt = crate::ids::topic_hash(&format!("{seed:016x}{}", self.assigned));
+            let (own, number) = (self.config.identity, self.assigned);
+            let salt = crate::ids::topic_hash(&format!("{own:032x}{seed:016x}{number}"));
             let client_id = format!("auto-{salt:016x}");
             let is_here = self.homes.of(&client_id) == self.config.shard;
             if is_here && self.peers.sessions.find(&client_id).is_none() {
@@ -169,10 +178,12 @@ impl Shard {
         connecting: Connecting,
         auth_data: Option<Box<[u8]>>,
     ) {
+        let before = self.peers.ledger.pushed();
         let (slot, present) = self.claim_session(&connecting);
         let Connecting { client_id, assigned, grant, will, response_information, .. } = connecting;
         let session = self.peers.sessions.get_mut(slot).expect("just claimed");
         session.conn = Some(id);
+        session.left_at_wall_ms = u64::MAX;
         session.expiry_s = grant.session_expiry_s;
         // [MQTT-3.1.2-7] [MQTT3-3.1.2-8]; and a delayed will of the old connection is not sent any
         // more [MQTT-3.1.3-9].
@@ -197,12 +208,34 @@ impl Shard {
             self.close(id, Cause::ByServer(ReasonCode::PacketTooLarge), Will::Keep);
             return;
         }
+        self.make_durable(slot, id, before);
         self.watch_keep_alive(id);
         self.tell_groups(slot, true);
         // [MQTT-3.1.2-5] [MQTT-4.4.0-1]
         self.peers.start_resend(slot);
         self.peers.feed(slot);
         self.note_replays(slot);
+    }
+
+    /// A session that outlives its connection is written down, and CONNACK waits until it is, or
+    /// until the one it replaces is gone for good. `before`: changes asked for until then.
+    fn make_durable(&mut self, slot: u32, id: ConnId, before: u64) {
+        if !self.peers.ledger.is_enabled() {
+            return;
+        }
+        let Some(session) = self.peers.sessions.get_mut(slot) else { return };
+        if session.durable.is_none() && session.expiry_s > 0 {
+            let name = self.peers.ledger.new_session(crate::partition(&session.client_id));
+            session.durable = Some(Box::new(Durable::new(name)));
+        }
+        let _ = self.store_session(slot);
+        if self.peers.ledger.pushed() != before
+            && let Some(token) = self.peers.ledger.current()
+            && let Some(conn) = self.peers.conns.get_mut(id)
+        {
+            conn.embargo = token;
+            self.peers.ledger.wake_conn(token, id, conn.serial);
+        }
     }
 
     /// The session of a client: its old one, or a new one. Whether it is the old one.

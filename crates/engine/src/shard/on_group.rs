@@ -10,8 +10,9 @@ use super::gates::Opening;
 use super::on_publish::terms_of;
 use crate::delivery::{SubscriptionIdList, Terms};
 use crate::groups::Member;
-use crate::ids::{GroupKey, SessionKey, ShardId};
+use crate::ids::{SessionKey, ShardId};
 use crate::index::{FilterId, Subscriber};
+use crate::ledger::Receipt;
 use crate::mail::{MailItem, ToGroupHome, ToMemberHome};
 use crate::message::{Message, PublishView};
 use crate::peers::Delivered;
@@ -70,14 +71,17 @@ impl Shard {
         }
     }
 
-    /// A message that its member cannot take any more goes back.
+    /// A message that its member cannot take any more goes back; where a receipt is wanted, it is
+    /// given when the next one has it.
     pub(super) fn return_to_group(
         &mut self,
-        group: GroupKey,
+        filter: Arc<str>,
         message: Arc<Message>,
         member: SessionKey,
+        receipt: Option<Receipt>,
     ) {
-        self.tell_group_home(group.shard, ToGroupHome::Return { group, message, member });
+        let home = self.homes.of(&filter);
+        self.tell_group_home(home, ToGroupHome::Return { filter, message, member, receipt });
     }
 
     fn tell_group_home(&mut self, home: ShardId, what: ToGroupHome) {
@@ -109,10 +113,12 @@ impl Shard {
             ToGroupHome::Online { filter, member, online } => {
                 self.groups.set_online(&filter, member, online);
             }
-            ToGroupHome::Return { group, message, member } => match self.groups.by_key(group) {
-                Some(slot) => self.deliver_to_group(slot, &mut message.view(), Some(member)),
-                None => self.peers.drop_message(Drop::GroupEmpty, None),
-            },
+            ToGroupHome::Return { filter, message, member, receipt } => {
+                self.answer_for(from, receipt, |shard| match shard.groups.find(&filter) {
+                    Some(slot) => shard.deliver_to_group(slot, &mut message.view(), Some(member)),
+                    None => shard.peers.drop_message(Drop::GroupEmpty, None),
+                });
+            }
         }
     }
 
@@ -129,6 +135,10 @@ impl Shard {
         {
             self.announce(&change);
         }
+        // Any member may be a durable one.
+        if self.peers.ledger.is_enabled() {
+            self.want_durable(shared.filter);
+        }
     }
 
     fn unindex_group(&mut self, filter: &str, slot: u32) {
@@ -136,6 +146,9 @@ impl Shard {
         let removed = self.router.shares.remove(shared.filter, slot);
         if removed.is_some_and(|removed| removed.filter_is_gone) {
             self.withdraw(shared.filter);
+        }
+        if self.peers.ledger.is_enabled() {
+            self.unwant_durable(shared.filter);
         }
     }
 
@@ -157,9 +170,9 @@ impl Shard {
         view: &mut PublishView<'_>,
         except: Option<SessionKey>,
     ) {
-        let Some(group) = self.groups.key(self.config.shard, group_slot) else { return };
         let can_wait = view.qos != Qos::AtMostOnce;
         let Some(members) = self.groups.get_mut(group_slot) else { return };
+        let group = Arc::clone(&members.filter);
         let Some(member) = members.choose(can_wait, except) else {
             if can_wait || except.is_some() {
                 self.peers.drop_message(Drop::GroupEmpty, None);
@@ -174,6 +187,7 @@ impl Shard {
                 message: view.keep(&mut self.peers.frames),
                 options: member.options,
                 ids: SubscriptionIdList::one(member.subscription_id),
+                receipt: if can_wait { self.peers.ledger.ask_receipt(true) } else { None },
             };
             self.mailroom.to(home).push(MailItem::Member(deliver));
             return;
@@ -190,19 +204,28 @@ impl Shard {
     }
 
     /// At the member's home.
-    pub(super) fn on_member_mail(&mut self, what: ToMemberHome) {
+    pub(super) fn on_member_mail(&mut self, from: ShardId, what: ToMemberHome) {
         match what {
             ToMemberHome::Joined { token } => self.on_subscribe_opening(token),
-            ToMemberHome::Deliver { member, group, message, options, ids } => {
+            ToMemberHome::Deliver { member, group, message, options, ids, receipt } => {
                 let subscriber = Subscriber { key: member.slot(), options, subscription_id: 0 };
-                let mut view = message.view();
-                let terms = Terms { group: Some(group), ids, ..terms_of(&subscriber, &view) };
-                let taken = self.peers.slot_of(member).is_some_and(|slot| {
-                    self.peers.deliver(slot, &mut view, terms) == Delivered::Done
+                self.answer_for(from, receipt, |shard| {
+                    let mut view = message.view();
+                    let terms = Terms {
+                        group: Some(Arc::clone(&group)),
+                        ids,
+                        ..terms_of(&subscriber, &view)
+                    };
+                    let peers = &mut shard.peers;
+                    let taken = peers.slot_of(member).is_some_and(|slot| {
+                        peers.deliver(slot, &mut view, terms) == Delivered::Done
+                    });
+                    if !taken {
+                        // Whoever waits for this one waits for the next member then.
+                        let receipt = shard.peers.ledger.ask_receipt(true);
+                        shard.return_to_group(group, message, member, receipt);
+                    }
                 });
-                if !taken {
-                    self.return_to_group(group, message, member);
-                }
             }
         }
     }

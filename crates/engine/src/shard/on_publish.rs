@@ -11,18 +11,31 @@ use martlet_session::incoming::Seen;
 use super::Shard;
 use super::on_bytes::Next;
 use crate::delivery::{SubscriptionIdList, Terms};
-use crate::ids::{ConnId, Publisher, ShardId};
+use crate::ids::{ConnId, Publisher, SessionKey, ShardId};
 use crate::index::{FilterId, Subscriber};
+use crate::interest::ShardSet;
+use crate::ledger::Then;
 use crate::log::Cause;
+use crate::mail::COPIED_BYTES_MAX;
 use crate::message::{NEVER, PublishView};
-use crate::peers::Peers;
+use crate::peers::{Answer, Peers};
 use crate::stats::Drop;
+use crate::store::{StoreHealth, StoreOp};
 use crate::time::MS_PER_S;
 
 /// Bits of the subscription options byte (section 3.8.3.1).
 pub(super) mod option_bits {
     pub(crate) const NO_LOCAL: u8 = 0b0000_0100;
     pub(crate) const RETAIN_AS_PUBLISHED: u8 = 0b0000_1000;
+}
+
+/// The answer that a PUBLISH gets.
+#[derive(Debug, Clone, Copy)]
+struct Answered {
+    packet: PacketType,
+    packet_id: PacketId,
+    /// The durable session that remembers the message until its PUBREL.
+    session: Option<SessionKey>,
 }
 
 /// One receiver with everything its overlapping subscriptions add up to.
@@ -114,7 +127,7 @@ impl Shard {
             }
             (Qos::ExactlyOnce, Some(packet_id)) => self.on_publish_qos2(id, packet_id, &mut view),
             _ => {
-                let _ = self.publish_from_client(slot, &mut view);
+                let _ = self.publish_from_client(id, slot, &mut view);
                 Next::Continue
             }
         }
@@ -125,9 +138,11 @@ impl Shard {
     /// [MQTT3-4.6.0-2]
     fn on_publish_qos1(&mut self, id: ConnId, packet_id: PacketId, view: &mut PublishView<'_>) {
         let Some(slot) = self.peers.conns.get(id).and_then(|conn| conn.session) else { return };
-        let reason = self.publish_from_client(slot, view);
+        self.peers.ledger.begin_effects(0, false);
+        let reason = self.publish_from_client(id, slot, view);
         // [MQTT-2.2.1-5] [MQTT-3.4.2-1] [MQTT3-2.3.1-6] [MQTT3-3.3.5-2]
-        self.acknowledge(id, Ack::new(packet_id, reason), PacketType::PubAck);
+        let answer = Answered { packet: PacketType::PubAck, packet_id, session: None };
+        self.finish_publish(id, reason, answer);
     }
 
     /// The message is passed on at its first PUBLISH; repetitions until PUBREL are only answered.
@@ -149,20 +164,108 @@ impl Shard {
             self.end(id, Cause::Violation(violation));
             return Next::Stop;
         }
-        let reason = match is_new {
-            true => self.publish_from_client(slot, view),
-            false => ReasonCode::Success,
-        };
+        let durable = session.durable.as_ref().map(|durable| (session.key, durable.id));
+        // [MQTT-4.3.3-8] [MQTT-3.5.2-1] [MQTT-4.6.0-3] [MQTT3-4.6.0-3]
+        // [MQTT-4.3.3-13] Whether the message has expired plays no part.
+        if !is_new {
+            self.repeat_pub_rec(id, slot, packet_id);
+            return Next::Continue;
+        }
+        self.peers.ledger.begin_effects(0, durable.is_some());
+        let reason = self.publish_from_client(id, slot, view);
         if reason.is_error() {
             // [MQTT-4.3.3-9]
             if let Some(session) = self.peers.sessions.get_mut(slot) {
                 session.incoming.refuse(packet_id);
             }
+        } else if let Some((_, session)) = durable {
+            // In one go with the message: neither may be there without the other.
+            self.peers.ledger.push(StoreOp::PutIncoming { session, packet_id }, 0);
         }
-        // [MQTT-4.3.3-8] [MQTT-3.5.2-1] [MQTT-4.6.0-3] [MQTT3-4.6.0-3]
-        // [MQTT-4.3.3-13] Whether the message has expired plays no part.
-        self.acknowledge(id, Ack::new(packet_id, reason), PacketType::PubRec);
+        let session = durable.map(|(key, _)| key);
+        let answer = Answered { packet: PacketType::PubRec, packet_id, session };
+        self.finish_publish(id, reason, answer);
         Next::Continue
+    }
+
+    /// A message that is known is answered again, but never before it is safe.
+    #[cold]
+    fn repeat_pub_rec(&mut self, id: ConnId, slot: u32, packet_id: PacketId) {
+        let session = self.peers.sessions.get(slot);
+        let durable = session.and_then(|session| session.durable.as_ref());
+        let unsettled = durable.and_then(|durable| durable.unsettled(packet_id));
+        if unsettled.is_none() && !self.peers.holds(id) {
+            let ack = Ack::new(packet_id, ReasonCode::Success);
+            return self.acknowledge(id, ack, PacketType::PubRec);
+        }
+        let answer = Answer::Ack(PacketType::PubRec, packet_id, ReasonCode::Success);
+        let Some((serial, number)) = self.peers.hold(id, answer) else { return };
+        match unsettled {
+            Some(promise) => {
+                self.peers.ledger.also(promise, Then::Answer { conn: id, serial, number });
+            }
+            None => self.peers.answer(id, serial, number, None),
+        }
+    }
+
+    /// The message has gone where it goes: the answer follows at once, or when what it left is
+    /// safe, and never before an earlier one.
+    #[inline]
+    fn finish_publish(&mut self, id: ConnId, mut reason: ReasonCode, answer: Answered) {
+        if self.peers.ledger.is_refused() {
+            reason = ReasonCode::QuotaExceeded;
+        }
+        if self.peers.ledger.waits() || self.peers.holds(id) {
+            return self.answer_later(id, reason, answer);
+        }
+        self.peers.ledger.cancel_effects();
+        let Answered { packet, packet_id, .. } = answer;
+        if reason == ReasonCode::QuotaExceeded {
+            return self.refuse_full(id, packet_id, packet);
+        }
+        self.acknowledge(id, Ack::new(packet_id, reason), packet);
+    }
+
+    fn answer_later(&mut self, id: ConnId, reason: ReasonCode, answer: Answered) {
+        let Answered { packet, packet_id, session } = answer;
+        let Some((conn, serial, number)) = self
+            .peers
+            .hold(id, Answer::Ack(packet, packet_id, reason))
+            .map(|(serial, number)| (id, serial, number))
+        else {
+            return;
+        };
+        let then = match session {
+            Some(session) => Then::Received { session, packet_id, conn, serial, number },
+            None => Then::Answer { conn, serial, number },
+        };
+        let refused = self.peers.ledger.is_refused();
+        match self.peers.ledger.end_effects(self.peers.now, then) {
+            None => self.peers.ledger.keep_at_once(then, refused),
+            Some(promise) => {
+                let session = session.and_then(|key| self.peers.slot_of(key));
+                let session = session.and_then(|slot| self.peers.sessions.get_mut(slot));
+                if let Some(durable) = session.and_then(|session| session.durable.as_mut()) {
+                    durable.unsettled.push((packet_id, promise));
+                }
+            }
+        }
+    }
+
+    /// Somebody's queue had no room, and publishers are to know: with the reason where there is
+    /// one to give, else by the end of the connection, after which the client sends again.
+    #[cold]
+    pub(super) fn refuse_full(&mut self, id: ConnId, packet_id: PacketId, packet: PacketType) {
+        let Some(conn) = self.peers.conns.get(id) else { return };
+        if packet == PacketType::PubRec
+            && let Some(session) = conn.session.and_then(|slot| self.peers.sessions.get_mut(slot))
+        {
+            session.incoming.refuse(packet_id);
+        }
+        if !conn.proto.version().is_v5() {
+            return self.end(id, Cause::ByServer(ReasonCode::QuotaExceeded));
+        }
+        self.acknowledge(id, Ack::new(packet_id, ReasonCode::QuotaExceeded), packet);
     }
 
     /// Answers a PUBLISH; a refusal says why, to who wants to know [MQTT-3.1.2-29].
@@ -182,7 +285,11 @@ impl Shard {
         }
         // [MQTT-3.4.2-2] [MQTT-3.5.2-2]; user properties are never sent [MQTT-3.4.2-3]
         // [MQTT-3.5.2-3].
-        let what = Drop::NotAuthorized.describe();
+        let what = match ack.reason {
+            ReasonCode::NotAuthorized => Drop::NotAuthorized.describe(),
+            _ if self.store_trouble() == Some(ack.reason) => "the store cannot take it now",
+            _ => Drop::QueueFull.describe(),
+        };
         self.peers.send_with_reason(id, what, |reason_string, version, out| {
             let properties = ReasonProperties { reason_string, ..ReasonProperties::default() };
             Ack { properties, ..ack }.put(packet, version, out);
@@ -191,15 +298,44 @@ impl Shard {
 
     /// Takes ownership of a client's message, or says why not.
     #[inline]
-    fn publish_from_client(&mut self, slot: u32, view: &mut PublishView<'_>) -> ReasonCode {
+    fn publish_from_client(
+        &mut self,
+        id: ConnId,
+        slot: u32,
+        view: &mut PublishView<'_>,
+    ) -> ReasonCode {
         if !self.may_publish(view.topic) {
             self.peers.drop_message(Drop::NotAuthorized, Some(slot));
             return ReasonCode::NotAuthorized;
+        }
+        if view.qos != Qos::AtMostOnce
+            && let Some(reason) = self.store_trouble()
+            && self.leaves_something(view)
+            && self.peers.conns.get(id).is_some_and(|conn| conn.proto.version().is_v5())
+        {
+            // Who cannot be told a reason waits for the acknowledgement.
+            self.peers.stats.refused_by_store += 1;
+            return reason;
         }
         match self.publish(view) {
             true => ReasonCode::Success,
             false => ReasonCode::NoMatchingSubscribers,
         }
+    }
+
+    /// Why nothing can be made durable now, if so.
+    #[inline]
+    pub(super) fn store_trouble(&self) -> Option<ReasonCode> {
+        match self.peers.ledger.health() {
+            StoreHealth::Healthy => None,
+            StoreHealth::Full => Some(ReasonCode::QuotaExceeded),
+            StoreHealth::Failing => Some(ReasonCode::ImplementationSpecificError),
+        }
+    }
+
+    /// Whether the message may leave something to be made durable.
+    fn leaves_something(&self, view: &PublishView<'_>) -> bool {
+        view.retain || !self.router.interested_durably(view.topic).is_empty()
     }
 
     /// Whether clients may publish to a topic: `$SYS` is the broker's own, and a name of more
@@ -215,27 +351,93 @@ impl Shard {
     /// Whether anybody may want it.
     #[inline]
     pub(super) fn publish(&mut self, view: &mut PublishView<'_>) -> bool {
+        let matched = self.match_subscriptions(view.topic);
+        let mut durably = ShardSet::EMPTY;
+        if self.peers.ledger.is_enabled() && view.qos != Qos::AtMostOnce {
+            durably = self.prepare_for_store(view, &matched);
+        }
         if view.retain {
             self.retain(view);
         }
         let mut wanted = false;
         if self.homes.shards() > 1 {
+            let acknowledged = view.qos != Qos::AtMostOnce;
             for shard in self.router.interested(view.topic).iter() {
-                self.mailroom.to(ShardId(shard)).push_publish(view, &mut self.peers.frames);
+                let peers = &mut self.peers;
+                let receipt = match acknowledged {
+                    true => peers.ledger.ask_receipt(durably.contains(shard)),
+                    false => None,
+                };
+                let mail = self.mailroom.to(ShardId(shard));
+                mail.push_publish(view, receipt, &mut peers.frames);
                 wanted = true;
             }
         }
-        self.route(view, None) || wanted
+        self.route_to(matched, view, None) || wanted
+    }
+
+    /// Where something of a QoS 1 or 2 message may have to be made durable. If on several shards,
+    /// it is made so in one go where that is promised; if for several sessions, the store keeps the
+    /// message once.
+    fn prepare_for_store(&mut self, view: &mut PublishView<'_>, matched: &[FilterId]) -> ShardSet {
+        let own = self.config.shard;
+        let durably = self.router.interested_durably(view.topic);
+        let here = durably.contains(own.0);
+        let elsewhere = durably.len() - usize::from(here);
+        if elsewhere > 0 || view.retain && self.homes.of(view.topic) != own {
+            self.peers.ledger.join_effects();
+        }
+        let is_shared = here && self.has_several(matched)
+            || elsewhere + usize::from(here) > 1
+            || elsewhere > 0 && view.payload.len() > COPIED_BYTES_MAX;
+        if is_shared && view.body.is_none() && view.kept.is_none() {
+            view.body = Some(self.peers.ledger.new_body());
+        }
+        durably
+    }
+
+    /// Whether more than one session may stand under these filters.
+    fn has_several(&self, matched: &[FilterId]) -> bool {
+        match matched {
+            [] => false,
+            [filter] => self.router.subscriptions.subscribers(*filter).len() > 1,
+            _ => true,
+        }
+    }
+
+    /// The filters of this shard that match.
+    #[inline]
+    fn match_subscriptions(&mut self, topic: &str) -> Vec<FilterId> {
+        // [MQTT-3.3.2-3] [MQTT3-3.3.2-3]
+        let mut matched = std::mem::take(&mut self.router.matched);
+        matched.clear();
+        self.router.subscriptions.route(topic, &mut matched);
+        matched
     }
 
     /// Gives a message to the sessions and share groups of this shard; `from` is the shard whose
     /// mail it came in. Whether there was one.
     #[inline]
     pub(super) fn route(&mut self, view: &mut PublishView<'_>, from: Option<ShardId>) -> bool {
-        // [MQTT-3.3.2-3] [MQTT3-3.3.2-3]
-        let mut matched = std::mem::take(&mut self.router.matched);
-        matched.clear();
-        self.router.subscriptions.route(view.topic, &mut matched);
+        let matched = self.match_subscriptions(view.topic);
+        if self.peers.ledger.is_enabled()
+            && view.qos != Qos::AtMostOnce
+            && view.body.is_none()
+            && view.kept.is_none()
+            && self.has_several(&matched)
+        {
+            view.body = Some(self.peers.ledger.new_body());
+        }
+        self.route_to(matched, view, from)
+    }
+
+    #[inline]
+    fn route_to(
+        &mut self,
+        mut matched: Vec<FilterId>,
+        view: &mut PublishView<'_>,
+        from: Option<ShardId>,
+    ) -> bool {
         let mut wanted = !matched.is_empty();
         match matched.as_slice() {
             [] => {}

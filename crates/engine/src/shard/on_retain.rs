@@ -4,11 +4,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use martlet_proto::Qos;
+
 use super::Shard;
 use crate::mail::MailItem;
 use crate::message::{Message, NEVER, PublishView};
 use crate::retained::{Cursor, RetainedStore, ScanEnd};
 use crate::stats::Drop;
+use crate::store::StoreOp;
 
 /// A batch for a replay is full with so many bytes: it may have to wait for a slow client, and be
 /// replaced in the store meanwhile.
@@ -68,25 +71,29 @@ impl Retained {
         self.expiries = entry.collect();
     }
 
-    fn remove(&mut self, topic: &str) {
-        if let Some(old) = self.store.remove(topic) {
-            self.bytes -= old.bytes();
-        }
+    /// Whether there was one.
+    fn remove(&mut self, topic: &str) -> bool {
+        let old = self.store.remove(topic);
+        self.bytes -= old.as_ref().map_or(0, |old| old.bytes());
+        old.is_some()
     }
 
-    /// Removes what has expired.
-    fn expire(&mut self, now_ms: u64) {
+    /// Removes what has expired; its topics.
+    fn expire(&mut self, now_ms: u64) -> Vec<Box<str>> {
+        let mut expired = Vec::new();
         // What is left is due at once: the caller turns again.
         for _ in 0..EXPIRED_PER_TURN_MAX {
-            let Some(Reverse((at_ms, _))) = self.expiries.peek() else { return };
-            if *at_ms > now_ms {
-                return;
+            let due = |Reverse((at_ms, _)): &Reverse<(u64, Box<str>)>| *at_ms <= now_ms;
+            if !self.expiries.peek().is_some_and(due) {
+                break;
             }
-            let Some(Reverse((_, topic))) = self.expiries.pop() else { return };
+            let Some(Reverse((_, topic))) = self.expiries.pop() else { break };
             if self.store.get(&topic).is_some_and(|message| message.expires_at_ms <= now_ms) {
                 self.remove(&topic);
+                expired.push(topic);
             }
         }
+        expired
     }
 
     pub(super) fn next_ms(&self) -> Option<u64> {
@@ -129,6 +136,11 @@ impl Retained {
     }
 }
 
+/// The broker's own figures are of this life only.
+fn is_stored(topic: &str) -> bool {
+    !topic.starts_with("$SYS/")
+}
+
 /// Expiries from which on those of replaced messages are forgotten.
 fn expiries_max(messages: usize) -> usize {
     2 * messages + 1024
@@ -144,7 +156,12 @@ impl Shard {
         if home == self.config.shard {
             self.keep_retained(&message);
         } else {
-            self.mailroom.for_store(home).push(MailItem::Retain(message));
+            // The message itself may be for nobody: what it leaves is there.
+            let receipt = match message.qos {
+                Qos::AtMostOnce => None,
+                _ => self.peers.ledger.ask_receipt(self.peers.ledger.is_enabled()),
+            };
+            self.mailroom.for_store(home).push(MailItem::Retain(message, receipt));
         }
     }
 
@@ -158,13 +175,36 @@ impl Shard {
         if is_full && !message.payload().is_empty() {
             self.peers.drop_message(Drop::RetainedFull, None);
             // What was retained is out of date all the same.
-            self.retained.remove(message.topic());
+            if self.retained.remove(message.topic()) {
+                self.store_no_retained(message.topic().into());
+            }
             return;
+        }
+        if self.peers.ledger.is_enabled() && is_stored(message.topic()) {
+            if !message.payload().is_empty() {
+                let put = StoreOp::PutRetained { message: Arc::clone(message) };
+                self.peers.ledger.push(put, message.data_len());
+            } else if replaced.is_some() {
+                self.store_no_retained(message.topic().into());
+            }
         }
         self.retained.set(message);
     }
 
+    fn store_no_retained(&mut self, topic: Box<str>) {
+        if self.peers.ledger.is_enabled() && is_stored(&topic) {
+            self.peers.ledger.push(StoreOp::RemoveRetained { topic }, 0);
+        }
+    }
+
+    /// A retained message of an earlier life.
+    pub(super) fn restore_retained(&mut self, message: &Arc<Message>) {
+        self.retained.set(message);
+    }
+
     pub(super) fn expire_retained(&mut self) {
-        self.retained.expire(self.peers.now.mono_ms);
+        for topic in self.retained.expire(self.peers.now.mono_ms) {
+            self.store_no_retained(topic);
+        }
     }
 }

@@ -10,7 +10,9 @@ use super::gates::Opening;
 use crate::ids::{ConnId, SessionKey};
 use crate::index::{FilterId, Subscriber};
 use crate::interest::InterestChange;
+use crate::ledger::Then;
 use crate::mail::MailItem;
+use crate::store::{StoreOp, StoreToken, SubscriptionRecord};
 
 /// A SUBSCRIBE that waits for other shards.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(super) struct PendingSubscribe {
     waits: u32,
     /// Filters that want to be told what is retained.
     replays: Vec<Box<str>>,
+    /// The batch with the subscriptions.
+    stored: Option<StoreToken>,
 }
 
 /// The pending ones, by token.
@@ -49,6 +53,7 @@ impl Shard {
             codes: Vec::new(),
             waits: 0,
             replays: Vec::new(),
+            stored: None,
         };
         let subscription_id = subscribe.subscription_id.map_or(0, |id| id.get());
         // [MQTT-3.8.4-5] [MQTT3-3.8.4-4] One after the other, one answer.
@@ -70,6 +75,12 @@ impl Shard {
             pending.waits += 1;
             self.gates.wait(Opening::Subscribe(token));
         }
+        // What SUBACK says holds for good: it waits for the store as well.
+        if let Some(stored) = pending.stored
+            && self.peers.ledger.promise_on(stored, Then::Subscribe(token))
+        {
+            pending.waits += 1;
+        }
         if pending.waits == 0 {
             self.finish_subscribe(pending);
         } else {
@@ -80,6 +91,11 @@ impl Shard {
     fn refuse_subscription(&self, slot: u32, filter: &str) -> Option<ReasonCode> {
         let limits = &self.config.limits;
         let session = self.peers.sessions.get(slot)?;
+        if session.durable.is_some()
+            && let Some(reason) = self.store_trouble()
+        {
+            return Some(reason);
+        }
         if topic::levels(filter).nth(limits.topic_levels_max).is_some() {
             return Some(ReasonCode::TopicFilterInvalid);
         }
@@ -101,6 +117,15 @@ impl Shard {
         pending: &mut PendingSubscribe,
     ) {
         let subscriber = Subscriber { key: slot, options: options.to_bits(), subscription_id };
+        let session = self.peers.sessions.get(slot);
+        let durable =
+            session.and_then(|session| session.durable.as_ref()).map(|durable| durable.id);
+        if let Some(session) = durable {
+            let (filter, options) = (filter.into(), options.to_bits());
+            let record = SubscriptionRecord { filter, options, subscription_id };
+            let put = StoreOp::PutSubscription { session, subscription: Box::new(record) };
+            pending.stored = Some(self.peers.ledger.push(put, 0));
+        }
         if topic::shared(filter).is_some() {
             // Retained messages are not sent to share groups.
             if self.join_group(slot, filter, subscriber, token) {
@@ -128,7 +153,12 @@ impl Shard {
 
     /// Adds or replaces a subscription, with or without wildcards [MQTT3-3.8.3-2] [MQTT-3.8.4-3]
     /// [MQTT3-3.8.4-3]; whether there was one.
-    fn add_subscription(&mut self, slot: u32, filter: &str, subscriber: Subscriber) -> bool {
+    pub(super) fn add_subscription(
+        &mut self,
+        slot: u32,
+        filter: &str,
+        subscriber: Subscriber,
+    ) -> bool {
         let inserted = self.router.subscriptions.insert(filter, subscriber);
         if inserted.filter_is_new
             && let Some(change) = self.router.want(filter)
@@ -139,18 +169,47 @@ impl Shard {
             return true;
         }
         self.gates.note_young(inserted.filter, slot);
-        if let Some(session) = self.peers.sessions.get_mut(slot) {
-            session.subscriptions.insert(inserted.filter);
-            session.filter_bytes += filter.len() as u32;
-        }
+        let Some(session) = self.peers.sessions.get_mut(slot) else { return false };
+        session.subscriptions.insert(inserted.filter);
+        session.filter_bytes += filter.len() as u32;
+        let is_durable = session.durable.is_some();
         self.peers.stats.subscriptions += 1;
+        if is_durable {
+            self.want_durable(filter);
+        }
         false
+    }
+
+    /// A durable session wants this filter.
+    pub(super) fn want_durable(&mut self, filter: &str) {
+        if let Some(change) = self.router.want_durable(self.config.shard, filter) {
+            self.announce_durable(&change);
+        }
+    }
+
+    /// One of them wants it no more.
+    pub(super) fn unwant_durable(&mut self, filter: &str) {
+        if let Some(change) = self.router.unwant_durable(self.config.shard, filter) {
+            self.announce_durable(&change);
+        }
+    }
+
+    fn announce_durable(&mut self, change: &InterestChange) {
+        if self.homes.shards() > 1 {
+            self.gates.announce();
+            let durable = true;
+            self.mailroom.broadcast(|| MailItem::Interest { change: change.clone(), durable });
+        }
     }
 
     /// Takes a session out of a filter. Its own list is the caller's.
     pub(super) fn forget_subscription(&mut self, filter: FilterId, slot: u32) {
         self.gates.forget_young(filter, slot);
         let name: Box<str> = self.router.subscriptions.filter(filter).into();
+        let session = self.peers.sessions.get(slot);
+        if session.is_some_and(|session| session.durable.is_some()) {
+            self.unwant_durable(&name);
+        }
         let removed = self.router.subscriptions.remove_by_id(filter, slot);
         if removed.is_some_and(|removed| removed.filter_is_gone) {
             self.withdraw(&name);
@@ -168,7 +227,8 @@ impl Shard {
     pub(super) fn announce(&mut self, change: &InterestChange) {
         if self.homes.shards() > 1 {
             self.gates.announce();
-            self.mailroom.broadcast(|| MailItem::Interest(change.clone()));
+            let durable = false;
+            self.mailroom.broadcast(|| MailItem::Interest { change: change.clone(), durable });
         }
     }
 
@@ -190,6 +250,7 @@ impl Shard {
         let refused = codes.iter().filter_map(|code| ReasonCode::from_u8(*code));
         let refused = refused.filter(|_| conn.proto.problem_information()).find(|c| c.is_error());
         let what = match refused {
+            Some(_) if self.store_trouble().is_some() => "the store cannot take subscriptions now",
             Some(ReasonCode::QuotaExceeded) => "too many subscriptions",
             Some(_) => "the topic filter has too many levels",
             None => {

@@ -156,6 +156,7 @@ impl Shard {
             ("shared_subscriptions/count", sum.subscriptions_shared),
             ("retained messages/count", sum.retained),
             ("connections/socket/count", sum.connections_opened),
+            ("publish/messages/refused by store", sum.refused_by_store),
         ];
         values.extend(figures.map(|(topic, value)| (topic.to_owned(), value.to_string())));
         for reason in crate::stats::Drop::ALL {

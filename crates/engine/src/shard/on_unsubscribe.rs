@@ -4,6 +4,8 @@ use martlet_proto::{Packet, ReasonCode, ReasonProperties, UnsubAck, Unsubscribe,
 
 use super::Shard;
 use crate::ids::ConnId;
+use crate::peers::Answer;
+use crate::store::StoreOp;
 
 impl Shard {
     /// [MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-3.10.4-6] [MQTT3-3.10.4-4] [MQTT3-3.10.4-5]
@@ -22,6 +24,12 @@ impl Shard {
                 false => ReasonCode::NoSubscriptionExisted as u8,
             });
         }
+        let session = self.peers.sessions.get(slot);
+        if session.is_some_and(|session| session.durable.is_some()) || self.peers.holds(id) {
+            // What UNSUBACK says holds for good.
+            let answer = Answer::UnsubAck(unsubscribe.packet_id, codes);
+            return self.peers.hold_until(id, answer, None);
+        }
         // [MQTT-3.11.2-1] Nothing is said beyond the codes.
         let properties = ReasonProperties::default();
         let ack = UnsubAck { packet_id: unsubscribe.packet_id, properties, codes: &codes };
@@ -37,6 +45,10 @@ impl Shard {
         if !session.subscriptions.remove(&filter_id) {
             return false;
         }
+        if let Some(durable) = &session.durable {
+            let (session, filter) = (durable.id, filter.into());
+            self.peers.ledger.push(StoreOp::RemoveSubscription { session, filter }, 0);
+        }
         session.filter_bytes -= filter.len() as u32;
         if let Some(replays) = &mut session.replays {
             replays.cancel(filter_id);
@@ -50,6 +62,10 @@ impl Shard {
         let Some(session) = self.peers.sessions.get_mut(slot) else { return false };
         let Some(filter) = session.shared.take(filter) else { return false };
         session.filter_bytes -= filter.len() as u32;
+        if let Some(durable) = &session.durable {
+            let (session, filter) = (durable.id, filter.clone());
+            self.peers.ledger.push(StoreOp::RemoveSubscription { session, filter }, 0);
+        }
         let key = session.key;
         self.peers.stats.subscriptions -= 1;
         self.peers.stats.subscriptions_shared -= 1;

@@ -16,6 +16,10 @@ pub(super) struct Router {
     pub(super) shares: SubscriptionIndex,
     own: OwnInterest,
     others: InterestMap,
+    /// The same of durable sessions: what has to be made safe somewhere. This shard's own interest
+    /// is in the map as well.
+    own_durable: OwnInterest,
+    durable: InterestMap,
     /// Numbers the messages whose receivers have to be merged.
     merge_stamp: u32,
     /// Receivers of the message that is being routed, each once.
@@ -31,6 +35,8 @@ impl Router {
             shares: SubscriptionIndex::new(seed),
             own: OwnInterest::new(seed),
             others: InterestMap::new(seed),
+            own_durable: OwnInterest::new(seed),
+            durable: InterestMap::new(seed),
             merge_stamp: 0,
             merged: Vec::new(),
             matched: Vec::new(),
@@ -58,9 +64,31 @@ impl Router {
         self.own.remove(filter)
     }
 
+    /// Counts a filter of a durable session of `own` in; the change to announce, if any.
+    pub(super) fn want_durable(&mut self, own: ShardId, filter: &str) -> Option<InterestChange> {
+        let change = self.own_durable.add(filter)?;
+        self.durable.apply(own.0, &change);
+        Some(change)
+    }
+
+    /// Counts it out.
+    pub(super) fn unwant_durable(&mut self, own: ShardId, filter: &str) -> Option<InterestChange> {
+        let change = self.own_durable.remove(filter)?;
+        self.durable.apply(own.0, &change);
+        Some(change)
+    }
+
     /// Another shard's interest changed.
-    pub(super) fn apply(&mut self, from: ShardId, change: &InterestChange) {
-        self.others.apply(from.0, change);
+    pub(super) fn apply(&mut self, from: ShardId, change: &InterestChange, durable: bool) {
+        let map = if durable { &mut self.durable } else { &mut self.others };
+        map.apply(from.0, change);
+    }
+
+    /// The shards, this one included, on which a durable session may have a message of this topic:
+    /// never too few, sometimes too many.
+    #[inline]
+    pub(super) fn interested_durably(&self, topic: &str) -> ShardSet {
+        self.durable.interested(topic)
     }
 
     /// The other shards that may have a receiver: never too few, sometimes too many.

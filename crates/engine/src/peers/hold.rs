@@ -1,0 +1,146 @@
+//! Answers that a connection holds back until the store has what they promise, in the order in
+//! which they are due. Must not know what is stored.
+
+use std::collections::VecDeque;
+
+use martlet_proto::{
+    Ack, Packet, PacketId, PacketType, ReasonCode, ReasonProperties, UnsubAck, Version,
+};
+
+use super::Peers;
+use crate::ids::ConnId;
+use crate::ledger::Then;
+use crate::store::StoreToken;
+
+/// The answers of one connection that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// Number of the first.
+    first: u64,
+    answers: VecDeque<(Answer, bool)>,
+    /// The connection is not read because of them.
+    stalls: bool,
+}
+
+/// An answer that is worth waiting for.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// PUBACK, PUBREC, PUBREL or PUBCOMP.
+    Ack(PacketType, PacketId, ReasonCode),
+    /// UNSUBACK with its codes.
+    UnsubAck(PacketId, Vec<u8>),
+}
+
+impl Answer {
+    fn put(&self, version: Version, out: &mut Vec<u8>) {
+        match self {
+            Self::Ack(packet, id, reason) => Ack::new(*id, *reason).put(*packet, version, out),
+            Self::UnsubAck(packet_id, codes) => {
+                let properties = ReasonProperties::default();
+                let ack = UnsubAck { packet_id: *packet_id, properties, codes };
+                Packet::UnsubAck(ack).put(version, out);
+            }
+        }
+    }
+}
+
+impl Held {
+    pub(crate) fn stalls(&self) -> bool {
+        self.stalls
+    }
+}
+
+impl Peers {
+    /// Whether answers of a connection wait, so that later ones have to wait behind them
+    /// [MQTT-4.6.0-2] [MQTT-4.6.0-3] [MQTT3-4.6.0-2] [MQTT3-4.6.0-3].
+    #[inline]
+    pub(crate) fn holds(&self, id: ConnId) -> bool {
+        self.conns.get(id).is_some_and(|conn| conn.held.is_some())
+    }
+
+    /// Holds an answer back. What is to be done when it may go.
+    pub(crate) fn hold(&mut self, id: ConnId, answer: Answer) -> Option<(u32, u64)> {
+        let limits = &self.limits;
+        let conn = self.conns.get_mut(id)?;
+        let held = conn.held.get_or_insert_default();
+        held.answers.push_back((answer, false));
+        let number = held.first + held.answers.len() as u64 - 1;
+        let many = held.answers.len() >= limits.held_max;
+        if (many || self.ledger.open_bytes() > limits.unstored_bytes_max) && !held.stalls {
+            held.stalls = true;
+            if !conn.paused {
+                conn.paused = true;
+                conn.took_at_ms = self.now.mono_ms;
+                self.pause.push(id);
+            }
+        }
+        Some((conn.serial, number))
+    }
+
+    /// Holds an answer back until a batch is durable; without one, until everything asked of the
+    /// store so far is. Sends it at once when that is so.
+    pub(crate) fn hold_until(&mut self, id: ConnId, answer: Answer, token: Option<StoreToken>) {
+        let Some((serial, number)) = self.hold(id, answer) else { return };
+        let then = Then::Answer { conn: id, serial, number };
+        let waits = match token {
+            Some(token) => self.ledger.promise_on(token, then),
+            None => self.ledger.promise_on_all(then),
+        };
+        if !waits {
+            self.answer(id, serial, number, None);
+        }
+    }
+
+    /// A held answer may go, perhaps with another reason; it does when all before it have.
+    pub(crate) fn answer(
+        &mut self,
+        id: ConnId,
+        serial: u32,
+        number: u64,
+        reason: Option<ReasonCode>,
+    ) {
+        let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.serial == serial) else {
+            return;
+        };
+        let Some(held) = &mut conn.held else { return };
+        let Some(at) = number.checked_sub(held.first) else { return };
+        let Some((answer, is_ready)) = held.answers.get_mut(at as usize) else { return };
+        *is_ready = true;
+        if let (Answer::Ack(_, _, known), Some(reason)) = (answer, reason) {
+            *known = reason;
+        }
+        if at == 0 {
+            self.release_held(id);
+        }
+    }
+
+    /// Sends what may go, and reads the connection again when little is left.
+    fn release_held(&mut self, id: ConnId) {
+        loop {
+            let Some(conn) = self.conns.get_mut(id) else { return };
+            let Some(held) = &mut conn.held else { return };
+            let Some((answer, _)) = held.answers.pop_front_if(|(_, is_ready)| *is_ready) else {
+                break;
+            };
+            held.first += 1;
+            self.send(id, |version, out| answer.put(version, out));
+        }
+        let (half, low) = (self.limits.held_max / 2, self.limits.outbox_low_bytes);
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let Some(held) = &mut conn.held else { return };
+        let is_empty = held.answers.is_empty();
+        let stalls_on = held.stalls && !is_empty && {
+            let crowded = self.ledger.open_bytes() > self.limits.unstored_bytes_max;
+            crowded || held.answers.len() > half
+        };
+        let resumes = held.stalls && !stalls_on;
+        held.stalls = stalls_on;
+        if is_empty {
+            conn.held = None;
+        }
+        if resumes && conn.paused && !conn.is_held() && conn.outbox_len() < low {
+            conn.paused = false;
+            self.resume.push(id);
+        }
+    }
+}
