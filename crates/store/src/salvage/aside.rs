@@ -6,20 +6,35 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The folder of one repair.
+/// The folder of one repair, or the promise to change nothing.
 #[derive(Debug)]
 pub(super) struct Aside {
     data: PathBuf,
     folder: Option<PathBuf>,
+    look_only: bool,
 }
 
 impl Aside {
     pub(super) fn new(data: &Path) -> Self {
-        Self { data: data.to_path_buf(), folder: None }
+        Self { data: data.to_path_buf(), folder: None, look_only: false }
     }
 
-    /// Moves a file or folder of the data directory there, under the name that it has here.
+    /// Leaves everything as it is: for those who want to know, not to repair.
+    pub(super) fn look_only(data: &Path) -> Self {
+        Self { look_only: true, ..Self::new(data) }
+    }
+
+    /// Whether files may be changed.
+    pub(super) fn may_change(&self) -> bool {
+        !self.look_only
+    }
+
+    /// Moves a file or folder of the data directory there, under the name that it has here. Where
+    /// it is then.
     pub(super) fn take(&mut self, path: &Path) -> io::Result<PathBuf> {
+        if self.look_only {
+            return Ok(path.to_path_buf());
+        }
         let to = self.place_for(path)?;
         fs::rename(path, &to)?;
         if let Some(parent) = path.parent() {

@@ -1,8 +1,9 @@
 //! The journals of a store before the engine reads them: cuts a torn end off, writes a damaged one
 //! anew without its bad parts. Must not know tables or records.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -44,7 +45,9 @@ pub(super) fn make_sound(
         if let Some(torn) = scan.torn.take() {
             if nth == last && stopped.is_none() {
                 found.torn_bytes = torn.len() as u64;
-                cut(&path, scan.end())?;
+                if aside.may_change() {
+                    cut(&path, scan.end())?;
+                }
             } else {
                 scan.holes.push(torn);
             }
@@ -106,6 +109,10 @@ fn cut(path: &Path, len: usize) -> io::Result<()> {
 
 /// Puts a journal of the whole batches in the place of a damaged one.
 fn rewrite(path: &Path, bytes: &[u8], scan: &JournalScan, aside: &mut Aside) -> io::Result<Damage> {
+    let mut damage = say(path, bytes, scan);
+    if !aside.may_change() {
+        return Ok(damage);
+    }
     let partial = path.with_extension("partial");
     let mut file = File::create(&partial)?;
     for batch in &scan.batches {
@@ -117,18 +124,25 @@ fn rewrite(path: &Path, bytes: &[u8], scan: &JournalScan, aside: &mut Aside) -> 
     file.sync_all()?;
     drop(file);
     // The copy first: at no moment is there no journal.
-    let kept = aside.copy(path)?;
+    damage.aside = Some(aside.copy(path)?);
     fs::rename(&partial, path)?;
     sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+    Ok(damage)
+}
+
+fn say(path: &Path, bytes: &[u8], scan: &JournalScan) -> Damage {
     let lost: usize = scan.holes.iter().map(ExactSizeIterator::len).sum();
     let corrected = scan.batches.iter().filter(|batch| batch.seqno_corrected).count();
     let name = path.file_name().unwrap_or_default().display();
-    let what = format!(
-        "journal {name}: {lost} bytes in {} places are unreadable, {corrected} batches had a wrong \
-         number",
-        scan.holes.len()
-    );
-    let records =
-        scan.holes.iter().map(|hole| journal_scan::items_said(&bytes[hole.clone()])).sum();
-    Ok(Damage { what, aside: Some(kept), records })
+    let mut what = format!("journal {name}: ");
+    if lost > 0 {
+        let _ = write!(what, "{lost} bytes in {} places are unreadable", scan.holes.len());
+    }
+    if corrected > 0 {
+        let and = if lost > 0 { ", " } else { "" };
+        let _ = write!(what, "{and}{corrected} batches had a wrong number, which was put right");
+    }
+    let holes = scan.holes.iter();
+    let records = holes.map(|hole| journal_scan::items_said(&bytes[hole.clone()])).sum();
+    Damage { what, aside: None, records }
 }

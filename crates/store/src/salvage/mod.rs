@@ -99,55 +99,126 @@ pub(crate) fn engine_error(error: fjall::Error) -> io::Error {
 /// What the operating system refuses; for a rebuild also a full disk. Damage is none.
 pub(crate) fn make_sound(place: Place<'_>, depth: Depth, create: Create<'_>) -> io::Result<Repair> {
     let mut aside = Aside::new(place.data);
-    let mut repair = Repair::default();
-    let stopped = stop_mark::read(place.data)?;
     finish_swap(place, &mut aside)?;
-    if entries(place.db)?.is_empty() {
-        if stopped.is_some() {
-            let what = "the database is missing, all that was stored is lost".to_owned();
-            repair.damage.push(Damage { what, aside: None, records: 0 });
+    let found = look(place, depth, &mut aside)?;
+    let Inspection { mut repair, trees, journals, state } = found;
+    match state {
+        State::Absent => {}
+        State::Unfinished => {
+            fs::remove_dir_all(place.db)?;
+            sync_folder(place.data)?;
         }
-        stop_mark::remove(place.data)?;
-        return Ok(repair);
-    }
-    let bare = check_marks(place.db, &mut aside, &mut repair.damage)?;
-    let journals =
-        journals::make_sound(place.db, stopped.as_deref(), &mut aside, &mut repair.damage)?;
-    repair.torn_bytes = journals.torn_bytes;
-    if bare && journals.batches == 0 && !any_tables(place.db)? {
-        // The very first start ended before its database was complete.
-        fs::remove_dir_all(place.db)?;
-        sync_folder(place.data)?;
-        stop_mark::remove(place.data)?;
-        return Ok(repair);
-    }
-    let look = look_for(place.db, depth)?;
-    let trees = look_at_trees(place, look, &journals, &mut aside, &mut repair.damage)?;
-    if !trees.sound || depth == Depth::Rebuild {
-        let carried = rebuild_all(place, &trees, &journals, create)?;
-        let bad_bytes = carried.bad_bytes;
-        let kept = swap(place, &mut aside)?;
-        for damage in &mut repair.damage {
-            damage.aside.get_or_insert_with(|| kept.clone());
+        State::Present if !trees.sound || depth == Depth::Rebuild => {
+            let carried = rebuild_all(place, &trees, &journals, create)?;
+            let kept = swap(place, &mut aside)?;
+            for damage in &mut repair.damage {
+                damage.aside.get_or_insert_with(|| kept.clone());
+            }
+            repair.damage.push(Damage { aside: Some(kept), ..carried.say() });
+            repair.rebuilt = Some(carried.records);
         }
-        let what = format!(
-            "carried {} records into a new database; {bad_bytes} bytes in {} places of tables were \
-             unreadable",
-            carried.records, carried.bad_blocks
-        );
-        repair.damage.push(Damage { what, aside: Some(kept), records: 0 });
-        repair.rebuilt = Some(carried.records);
-    } else if journals.paths.is_empty() {
-        // Without any journal the engine would take all tables for the future's, and show nothing.
-        File::create_new(place.db.join("0.jnl"))?.sync_all()?;
-        sync_folder(place.db)?;
-        if any_items(&trees) {
-            let what = "all journals are missing: what was not yet in tables is lost".to_owned();
-            repair.damage.push(Damage { what, aside: None, records: 0 });
+        State::Present if journals.paths.is_empty() => {
+            // Without any journal the engine would take all tables for the future's, and show
+            // nothing.
+            File::create_new(place.db.join("0.jnl"))?.sync_all()?;
+            sync_folder(place.db)?;
         }
+        State::Present => {}
     }
     stop_mark::remove(place.data)?;
     Ok(repair)
+}
+
+/// Looks at a database that nobody has open, and changes nothing.
+///
+/// # Errors
+/// What the operating system refuses.
+pub(crate) fn inspect(place: Place<'_>) -> io::Result<Inspection> {
+    let rebuilt = place.data.join(REBUILT);
+    let db = if rebuilt.exists() { &rebuilt } else { place.db };
+    look(Place { db, ..place }, Depth::Whole, &mut Aside::look_only(place.data))
+}
+
+/// What was found in a database.
+#[derive(Debug)]
+pub(crate) struct Inspection {
+    pub(crate) repair: Repair,
+    trees: Trees,
+    journals: Journals,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// There is no database.
+    Absent,
+    /// The very first start ended before its database was complete.
+    Unfinished,
+    /// There is one.
+    Present,
+}
+
+impl Inspection {
+    /// Whether there is a database at all.
+    pub(crate) fn is_present(&self) -> bool {
+        self.state == State::Present
+    }
+
+    /// Gives every record that can be read: the name of its keyspace, key and value; in the order
+    /// of keyspaces as named in `order`, and of keys.
+    pub(crate) fn each_record(
+        &self,
+        order: &[&str],
+        give: &mut dyn FnMut(&str, Vec<u8>, Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut words = JournalWords::read(&self.journals.paths)?;
+        let nothing = Tree::default();
+        for name in order {
+            let Some((number, _)) = self.trees.names.iter().find(|(_, known)| known == name) else {
+                continue;
+            };
+            let tree = self.trees.trees.get(number).unwrap_or(&nothing);
+            rebuild::each_record(*number, tree, &mut words, &mut |key, value| {
+                give(name, key, value)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn look(place: Place<'_>, depth: Depth, aside: &mut Aside) -> io::Result<Inspection> {
+    let stopped = stop_mark::read(place.data)?;
+    let mut found = Inspection {
+        repair: Repair::default(),
+        trees: Trees { sound: true, ..Trees::default() },
+        journals: Journals::default(),
+        state: State::Absent,
+    };
+    let damage = &mut found.repair.damage;
+    let mut lost = |what: &str| {
+        damage.push(Damage { what: what.to_owned(), aside: None, records: 0 });
+    };
+    if entries(place.db)?.is_empty() {
+        if stopped.is_some() {
+            lost("the database is missing, all that was stored is lost");
+        }
+        return Ok(found);
+    }
+    let bare = check_marks(place.db, aside, damage)?;
+    found.journals = journals::make_sound(place.db, stopped.as_deref(), aside, damage)?;
+    found.repair.torn_bytes = found.journals.torn_bytes;
+    if bare && found.journals.batches == 0 && !any_tables(place.db)? {
+        found.state = State::Unfinished;
+        return Ok(found);
+    }
+    found.state = State::Present;
+    let look = look_for(place.db, depth)?;
+    found.trees = look_at_trees(place, look, &found.journals, aside, damage)?;
+    if found.journals.paths.is_empty() && any_items(&found.trees) && stopped.is_none() {
+        let what = "all journals are missing: what was not yet in tables is lost".to_owned();
+        damage.push(Damage { what, aside: None, records: 0 });
+    }
+    Ok(found)
 }
 
 /// After an orderly stop, when nobody has the database open any more: writes down what the next
@@ -194,7 +265,7 @@ fn swap(place: Place<'_>, aside: &mut Aside) -> io::Result<PathBuf> {
 /// mark was missing altogether.
 fn check_marks(db: &Path, aside: &mut Aside, damage: &mut Vec<Damage>) -> io::Result<bool> {
     let lock = db.join("lock");
-    if !lock.exists() {
+    if !lock.exists() && aside.may_change() {
         File::create_new(&lock)?;
     }
     let path = db.join("version");
@@ -211,13 +282,15 @@ fn check_marks(db: &Path, aside: &mut Aside, damage: &mut Vec<Damage>) -> io::Re
     }
     let kept = found.is_some().then(|| aside.take(&path)).transpose()?;
     let what = match kept {
-        Some(_) => "the file version was damaged and is written anew",
-        None => "the file version was missing and is written anew",
+        Some(_) => "the file version is damaged",
+        None => "the file version is missing",
     };
     damage.push(Damage { what: what.to_owned(), aside: kept, records: 0 });
-    fs::write(&path, VERSION_MARK)?;
-    File::open(&path)?.sync_all()?;
-    sync_folder(db)?;
+    if aside.may_change() {
+        fs::write(&path, VERSION_MARK)?;
+        File::open(&path)?.sync_all()?;
+        sync_folder(db)?;
+    }
     Ok(false)
 }
 
@@ -266,7 +339,9 @@ fn look_at_trees(
     }
     all.sound = meta_sound;
     if meta.is_none() {
-        fs::create_dir_all(&folder)?;
+        if aside.may_change() {
+            fs::create_dir_all(&folder)?;
+        }
         all.sound = all.trees.is_empty() && journals.batches == 0;
         if !all.sound {
             let what = "the keyspace 0, which names the others, is missing".to_owned();

@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use fjall::{Database, Keyspace, PersistMode};
 use super::archive::read_at;
 use super::table_file::{TableItem, TableReader};
 use super::tree_files::{TablePath, Tree};
+use crate::alarm::Damage;
 use crate::journal_scan::{self, Item};
 
 /// Records written to the new database at once.
@@ -29,6 +31,21 @@ pub(super) struct Carried {
     pub(super) bad_bytes: u64,
     /// Blocks of table files that could not be read.
     pub(super) bad_blocks: u64,
+}
+
+impl Carried {
+    /// In words.
+    pub(super) fn say(&self) -> Damage {
+        let Self { records, bad_bytes, bad_blocks } = self;
+        let mut what = format!("{records} records were carried into a new database");
+        if *bad_blocks > 0 {
+            let _ = write!(
+                what,
+                "; {bad_bytes} bytes in {bad_blocks} places of the tables were unreadable"
+            );
+        }
+        Damage { what, aside: None, records: 0 }
+    }
 }
 
 /// Where the newest word of the journals on a key is.
@@ -97,12 +114,12 @@ impl JournalWords {
     }
 }
 
-/// Carries one keyspace over.
-pub(super) fn carry(
+/// Gives all records of one keyspace in the order of their keys, each as its newest version.
+pub(super) fn each_record(
     number: u64,
     tree: &Tree,
     journals: &mut JournalWords,
-    to: (&Database, &Keyspace),
+    give: &mut dyn FnMut(Vec<u8>, Vec<u8>) -> io::Result<()>,
 ) -> io::Result<Carried> {
     let mut words = journals.words.remove(&number).unwrap_or_default();
     if let Some(seqno_max) = tree.seqno_max {
@@ -112,7 +129,7 @@ pub(super) fn carry(
     let cleared = journals.cleared.get(&number).copied();
     let mut words = words.into_iter().peekable();
     let mut tables = Tables::open(&tree.tables)?;
-    let mut out = Out::new(to.0, to.1);
+    let mut records = 0;
     loop {
         let from_tables = tables.peek_key();
         let from_journal = words.peek().map(|(key, _)| key);
@@ -131,12 +148,25 @@ pub(super) fn carry(
             (None, None) => None,
         };
         if let Some(value) = value {
-            out.put(key, value)?;
+            records += 1;
+            give(key, value)?;
         }
     }
-    out.flush()?;
     let (bad_bytes, bad_blocks) = tables.bad();
-    Ok(Carried { records: out.records, bad_bytes, bad_blocks })
+    Ok(Carried { records, bad_bytes, bad_blocks })
+}
+
+/// Carries one keyspace over.
+pub(super) fn carry(
+    number: u64,
+    tree: &Tree,
+    journals: &mut JournalWords,
+    to: (&Database, &Keyspace),
+) -> io::Result<Carried> {
+    let mut out = Out::new(to.0, to.1);
+    let carried = each_record(number, tree, journals, &mut |key, value| out.put(key, value))?;
+    out.flush()?;
+    Ok(carried)
 }
 
 /// All records of one tree without its journals, the newest of each key.
@@ -207,18 +237,16 @@ struct Out<'a> {
     keyspace: &'a Keyspace,
     waiting: Vec<(Vec<u8>, Vec<u8>)>,
     waiting_bytes: usize,
-    records: u64,
 }
 
 impl<'a> Out<'a> {
     fn new(db: &'a Database, keyspace: &'a Keyspace) -> Self {
-        Self { db, keyspace, waiting: Vec::new(), waiting_bytes: 0, records: 0 }
+        Self { db, keyspace, waiting: Vec::new(), waiting_bytes: 0 }
     }
 
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>) -> io::Result<()> {
         self.waiting_bytes += key.len() + value.len();
         self.waiting.push((key, value));
-        self.records += 1;
         if self.waiting.len() >= BATCH_RECORDS || self.waiting_bytes >= BATCH_BYTES {
             self.flush()?;
         }

@@ -17,6 +17,7 @@ const ALLOWED: &[&str] = &[
     "ISC",
     "Zlib",
     "0BSD",
+    "BSL-1.0",
     "Unlicense",
     "Unicode-3.0",
     "NCSA",
