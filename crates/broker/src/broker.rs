@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use martlet_engine::{SHARDS_MAX, Shard, ShardConfig, ShardId};
 use martlet_net::{Listener, Poller};
+use martlet_store::{OpenError, StoreHandle};
 
 use crate::accept::{Door, listener_key};
 use crate::clock::Clock;
@@ -17,6 +18,7 @@ use crate::company::Company;
 use crate::config::ServeConfig;
 use crate::log::Log;
 use crate::mailbox::{Letter, Mailbox};
+use crate::storage::Storage;
 use crate::thread::{Loops, ShardThread};
 use crate::turn::{EVENTS_MAX, Parts, ShardLoop, WAKER};
 
@@ -26,6 +28,7 @@ pub struct Broker {
     addresses: Vec<SocketAddr>,
     missing: Vec<SocketAddr>,
     mailboxes: Arc<[Mailbox]>,
+    store: Option<StoreHandle>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -45,6 +48,8 @@ pub enum StartError {
     NoListener,
     /// The number of shards is out of range.
     Shards(u16),
+    /// The data directory cannot be used.
+    Store(OpenError),
     /// The system refused a thread or a descriptor.
     System(io::Error),
 }
@@ -72,6 +77,7 @@ impl fmt::Display for StartError {
             Self::Shards(shards) => {
                 write!(f, "{shards} shards are not possible: choose 1 to {SHARDS_MAX}")
             }
+            Self::Store(error) => error.fmt(f),
             Self::System(error) => write!(f, "the system refused what a broker needs: {error}"),
         }
     }
@@ -81,6 +87,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Listen(_, error) | Self::System(error) => Some(error),
+            Self::Store(error) => Some(error),
             _ => None,
         }
     }
@@ -114,26 +121,37 @@ impl Broker {
             result.map_err(StartError::System)?;
         }
         let mailboxes: Arc<[Mailbox]> = mailboxes.into();
-        let (clock, seed) = (Clock::start(), seed());
-        let loops = registries.into_iter().zip(0..).map(|(registry, index)| {
-            let id = ShardId(index);
-            let mut shard = ShardConfig::new(id, config.shards, seed);
-            shard.limits = config.limits.clone();
-            shard.sys_interval_ms = config.sys_interval_ms;
-            Mutex::new(Some(ShardLoop::new(Parts {
-                id,
-                shard: Shard::new(shard),
-                registry,
-                mailboxes: mailboxes.clone(),
-                // The first shard has all the listeners, the others none.
-                door: Door::new(std::mem::take(&mut listeners)),
-                log: Log::new(config.log_level, config.log_target.clone()),
-                clock,
-            })))
-        });
+        let clock = Clock::start();
+        let mut storage = match &config.store {
+            Some(store) => {
+                let opened =
+                    Storage::open(store, clock, config.log_level, config.log_target.clone());
+                Some(opened.map_err(StartError::Store)?)
+            }
+            None => None,
+        };
+        let mut shards = shards(config, storage.as_ref().map(Storage::identity));
+        if let Some(storage) = &mut storage {
+            storage.restore(&mut shards);
+        }
+        let store = storage.map(|storage| storage.start(mailboxes.clone()));
+        let loops =
+            registries.into_iter().zip(shards).zip(0..).map(|((registry, shard), index)| {
+                Mutex::new(Some(ShardLoop::new(Parts {
+                    id: ShardId(index),
+                    shard,
+                    registry,
+                    mailboxes: mailboxes.clone(),
+                    store: store.clone(),
+                    // The first shard has all the listeners, the others none.
+                    door: Door::new(std::mem::take(&mut listeners)),
+                    log: Log::new(config.log_level, config.log_target.clone()),
+                    clock,
+                })))
+            });
         let loops: Loops = loops.collect();
-        let mut broker =
-            Self { addresses, missing, mailboxes: mailboxes.clone(), threads: Vec::new() };
+        let threads = Vec::new();
+        let mut broker = Self { addresses, missing, mailboxes: mailboxes.clone(), store, threads };
         let company = Company::new(config.shards);
         for (poller, index) in pollers.into_iter().zip(0..) {
             let (loops, mailboxes) = (loops.clone(), mailboxes.clone());
@@ -175,6 +193,10 @@ impl Broker {
                 std::panic::resume_unwind(panic);
             }
         }
+        // After the last turn of the last shard: what it asked for is durable then.
+        if let Some(store) = self.store.take() {
+            store.stop();
+        }
     }
 }
 
@@ -182,6 +204,22 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The shards, empty.
+fn shards(config: &ServeConfig, identity: Option<u128>) -> Vec<Shard> {
+    let seed = seed();
+    let shards = (0..config.shards).map(|index| {
+        let mut shard = ShardConfig::new(ShardId(index), config.shards, seed);
+        shard.limits = config.limits.clone();
+        shard.sys_interval_ms = config.sys_interval_ms;
+        if let Some(identity) = identity {
+            shard.store = true;
+            shard.identity = identity;
+        }
+        Shard::new(shard)
+    });
+    shards.collect()
 }
 
 /// Binds what can be bound; an optional address that the machine does not have is left out.

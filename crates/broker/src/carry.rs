@@ -73,6 +73,7 @@ fn write(stream: &Stream, outbox: &Outbox) -> Written {
 impl ShardLoop {
     /// Does what the shard asked for in this turn.
     pub(crate) fn carry_out(&mut self, now: Now) {
+        self.submit();
         self.send_mail();
         self.write_dirty(now);
         self.close_released(now);
@@ -82,6 +83,18 @@ impl ShardLoop {
             self.log.event(now, &event);
         }
         assert!(self.out.auth.is_empty(), "nobody is there to answer authentication requests");
+    }
+
+    /// What is to be made durable goes before the mail: what other shards make of that must not be
+    /// there first.
+    fn submit(&mut self) {
+        let Some(store) = &self.store else { return };
+        for batch in self.out.store.drain(..) {
+            store.submit(self.id, batch);
+        }
+        for load in self.out.loads.drain(..) {
+            store.load(self.id, load);
+        }
     }
 
     /// Mail goes before any write: an acknowledgement that a client sees must mean that what it

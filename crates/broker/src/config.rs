@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use martlet_engine::{Limits, SHARDS_MAX};
+use martlet_store::StoreConfig;
 
 /// About what two turns of full reading produce.
 const MAIL_BYTES_MAX: usize = 8 << 20;
@@ -19,6 +20,8 @@ pub struct ServeConfig {
     pub shards: u16,
     /// The bounds of the core.
     pub limits: Limits,
+    /// Where and how durable state is kept; without it everything is in memory only.
+    pub store: Option<StoreConfig>,
     /// How often `$SYS` topics are published, in milliseconds; 0 turns them off.
     pub sys_interval_ms: u64,
     /// Bytes of mail that may wait in the mailbox of one shard. A shard that has added more stops
@@ -38,6 +41,7 @@ impl ServeConfig {
             binds,
             shards: Self::shards_default(),
             limits: Limits::default(),
+            store: None,
             sys_interval_ms: 10_000,
             mail_bytes_max: MAIL_BYTES_MAX,
             log_level: LogLevel::Normal,

@@ -13,12 +13,14 @@ mod log;
 mod mailbox;
 mod reads;
 mod signals;
+mod storage;
 mod thread;
 mod transports;
 mod turn;
 
 pub use broker::{Broker, StartError};
 pub use config::{Bind, LogLevel, LogTarget, ServeConfig};
-pub use martlet_engine::{Limits, SHARDS_MAX};
+pub use martlet_engine::{Limits, QueueFull, SHARDS_MAX};
 pub use martlet_net::raise_descriptor_limit;
+pub use martlet_store::{Durability, OpenError, StoreConfig};
 pub use signals::{Interrupted, Signals};

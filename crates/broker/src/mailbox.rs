@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use martlet_engine::store::StoreEvent;
 use martlet_engine::{Mail, Moved, SHARDS_MAX, ShardId};
 use martlet_net::{Stream, Waker};
 
@@ -15,6 +16,8 @@ pub(crate) enum Letter {
     Mail(Mail),
     /// A connection that changes shards.
     Moved { stream: Stream, moved: Box<Moved> },
+    /// Something from the store.
+    Store(StoreEvent),
     /// The broker stops.
     Shutdown,
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use martlet_engine::{ConnId, Input, Now, Outputs, Shard, ShardId};
 use martlet_net::{Key, Poller, Ready, Registry};
+use martlet_store::StoreHandle;
 
 use crate::accept::Door;
 use crate::carry::Lingering;
@@ -36,6 +37,8 @@ pub(crate) struct ShardLoop {
     pub(crate) out: Outputs,
     pub(crate) registry: Registry,
     pub(crate) mailboxes: Arc<[Mailbox]>,
+    /// `None`: everything is in memory only.
+    pub(crate) store: Option<StoreHandle>,
     pub(crate) transports: Transports,
     pub(crate) buffer: Box<[u8]>,
     /// Connections with bytes to read, in the order in which they are served.
@@ -71,6 +74,7 @@ pub(crate) struct Parts {
     pub(crate) shard: Shard,
     pub(crate) registry: Registry,
     pub(crate) mailboxes: Arc<[Mailbox]>,
+    pub(crate) store: Option<StoreHandle>,
     pub(crate) door: Door,
     pub(crate) log: Log,
     pub(crate) clock: Clock,
@@ -99,6 +103,7 @@ impl ShardLoop {
             out: Outputs::default(),
             registry: parts.registry,
             mailboxes: parts.mailboxes,
+            store: parts.store,
             transports: Transports::new(),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             queue: VecDeque::new(),
@@ -201,6 +206,7 @@ impl ShardLoop {
                     self.fresh.push(conn);
                     self.step(now, Input::Adopted { conn, moved });
                 }
+                Letter::Store(event) => self.step(now, Input::Store(event)),
                 Letter::Shutdown => self.begin_to_stop(now),
             }
         }

@@ -9,7 +9,6 @@ use martlet_session::server::Violation;
 
 use crate::input::TransportEnd;
 use crate::stats::Drop as DropReason;
-use crate::store::StoreHealth;
 
 /// How much a log line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,11 +57,6 @@ pub enum LogEvent {
         /// Why.
         cause: Cause,
     },
-    /// The store's health has changed.
-    Store {
-        /// How it is now.
-        health: StoreHealth,
-    },
     /// Messages were dropped since the last such line.
     Dropped {
         /// Why.
@@ -104,7 +98,7 @@ impl LogEvent {
                 }
                 _ => Level::Warning,
             },
-            Self::Refused { .. } | Self::Dropped { .. } | Self::Store { .. } => Level::Warning,
+            Self::Refused { .. } | Self::Dropped { .. } => Level::Warning,
         }
     }
 }
@@ -155,15 +149,6 @@ impl fmt::Display for LogEvent {
             Self::Refused { peer, client_id: None, cause } => {
                 write!(f, "refused a connection from {}: {cause}", Peer(*peer))
             }
-            Self::Store { health } => f.write_str(match health {
-                StoreHealth::Healthy => "the store takes messages again",
-                StoreHealth::Full => {
-                    "the disk is full: durable messages are refused until it has room"
-                }
-                StoreHealth::Failing => {
-                    "the disk fails: durable messages are refused until it works"
-                }
-            }),
             Self::Dropped { reason, count, client_id } => {
                 write!(f, "dropped {count} messages: {}", reason.describe())?;
                 client_id.as_ref().map_or(Ok(()), |id| write!(f, " (last for {id:?})"))

@@ -2,9 +2,13 @@
 //! with an argument; must not know how a command does its work.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use martlet_broker::QueueFull;
+
+use crate::amounts::{Level, level, queue_full, size};
 use crate::client::{PubArguments, SubArguments};
 
 /// The port of MQTT without TLS.
@@ -31,8 +35,8 @@ pub(crate) enum Command {
 /// Run the broker.
 ///
 /// Without arguments it listens on this machine's loopback addresses only, port 1883, and lets
-/// every program on this machine connect. Sessions and retained messages are held in memory: they
-/// end with the broker.
+/// every program on this machine connect. What it acknowledges it has stored: sessions, their
+/// queued messages and retained messages are there again when it starts again.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
     /// Port to listen on (0 takes a free one)
@@ -51,6 +55,35 @@ pub(crate) struct ServeArguments {
     /// Threads that serve connections [default: one per core]
     #[arg(long, value_name = "N", value_parser = shards)]
     pub(crate) shards: Option<u16>,
+
+    /// Directory for what is kept over restarts [default: $XDG_DATA_HOME/martlet or
+    /// ~/.local/share/martlet]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// When a message counts as stored, and so is acknowledged: sync (on the disk, survives a power
+    /// cut), interval=100ms (survives the end of the process; a power cut takes at most that long),
+    /// memory (nothing is kept)
+    #[arg(long, value_name = "LEVEL", value_parser = level, default_value = "sync")]
+    pub(crate) durability: Level,
+
+    /// Messages that may wait for one client [default: 10000000, with --durability memory 100000]
+    #[arg(long, value_name = "N")]
+    pub(crate) queue_messages_max: Option<usize>,
+
+    /// Bytes that may wait for one client [default: 2GiB, with --durability memory 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) queue_bytes_max: Option<usize>,
+
+    /// Bytes that may wait for all clients together [default: 8GiB for each shard, with
+    /// --durability memory 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) queues_bytes_max: Option<usize>,
+
+    /// What happens when a queue is full: drop-new (the message is dropped for that client),
+    /// drop-oldest, or refuse (the publisher is told, reason 0x97)
+    #[arg(long, value_name = "WHAT", value_parser = queue_full, default_value = "drop-new")]
+    pub(crate) queue_full: QueueFull,
 
     /// Log more
     #[arg(short, long, action = ArgAction::SetTrue, conflicts_with = "quiet")]

@@ -1,7 +1,9 @@
 //! The one executable: chooses the command. Everything a command does is in its own file.
 
+mod amounts;
 mod args;
 mod client;
+mod data_dir;
 mod exit;
 mod serve;
 

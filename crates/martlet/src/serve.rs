@@ -6,9 +6,12 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use martlet_broker::{Bind, Broker, Interrupted, LogLevel, ServeConfig, Signals};
+use martlet_broker::{
+    Bind, Broker, Durability, Interrupted, LogLevel, ServeConfig, Signals, StoreConfig,
+};
 
 use crate::args::{BindAddress, MQTT_PORT, ServeArguments};
+use crate::data_dir::default_data_dir;
 use crate::exit;
 
 /// Runs the broker until a signal ends it.
@@ -39,6 +42,14 @@ pub(crate) fn run(arguments: &ServeArguments) -> ExitCode {
     if let Some(shards) = arguments.shards {
         config.shards = shards;
     }
+    set_queue_bounds(&mut config, arguments);
+    match store(arguments) {
+        Ok(store) => config.store = store,
+        Err(error) => {
+            complain(&error);
+            return exit::code(exit::BAD_CONFIGURATION);
+        }
+    }
     let broker = match Broker::start(&config) {
         Ok(broker) => broker,
         Err(error) => {
@@ -51,7 +62,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> ExitCode {
         complain(&format!("warning: this machine has no address {ip}: not listening there"));
     }
     if !arguments.quiet {
-        let mut screen = greeting(broker.addresses());
+        let mut screen = greeting(broker.addresses(), config.store.as_ref());
         if arguments.verbose {
             let shards = config.shards;
             let limit = descriptors.map_or_else(|error| error.to_string(), |n| n.to_string());
@@ -63,6 +74,36 @@ pub(crate) fn run(arguments: &ServeArguments) -> ExitCode {
         let _ = stdout.write_all(screen.as_bytes()).and_then(|()| stdout.flush());
     }
     serve_until_signalled(broker, signals)
+}
+
+/// Where durable state is kept, and how.
+fn store(arguments: &ServeArguments) -> Result<Option<StoreConfig>, String> {
+    let Some(durability) = arguments.durability.0 else { return Ok(None) };
+    let dir = arguments.data.clone().or_else(default_data_dir);
+    let dir = dir.ok_or(
+        "there is no home directory to keep data in: give a directory with --data, or \
+         --durability memory",
+    )?;
+    Ok(Some(StoreConfig::new(dir, durability)))
+}
+
+/// The bounds of queues that were given; those in all are shared out over the shards.
+fn set_queue_bounds(config: &mut ServeConfig, arguments: &ServeArguments) {
+    let shards = usize::from(config.shards.max(1));
+    let limits = &mut config.limits;
+    if let Some(messages) = arguments.queue_messages_max {
+        limits.queue_messages_max = messages;
+        limits.stored_queue_messages_max = messages;
+    }
+    if let Some(bytes) = arguments.queue_bytes_max {
+        limits.queue_bytes_max = bytes;
+        limits.stored_queue_bytes_max = bytes;
+    }
+    if let Some(bytes) = arguments.queues_bytes_max {
+        limits.queues_bytes_max = bytes / shards;
+        limits.stored_queues_bytes_max = bytes / shards;
+    }
+    limits.queue_full = arguments.queue_full;
 }
 
 /// TERM or INT stops in an orderly way; INT once more (or again after TERM) ends at once.
@@ -114,7 +155,7 @@ fn refusal(address: SocketAddr) -> String {
 }
 
 /// The first-run screen: where it listens, who can connect, what to try.
-fn greeting(addresses: &[SocketAddr]) -> String {
+fn greeting(addresses: &[SocketAddr], store: Option<&StoreConfig>) -> String {
     let listeners: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
     let local = addresses.iter().all(|address| address.ip().is_loopback());
     let mut screen = String::new();
@@ -122,11 +163,15 @@ fn greeting(addresses: &[SocketAddr]) -> String {
         screen.push_str(text);
         screen.push('\n');
     };
-    line(concat!(
-        "martlet ",
-        env!("CARGO_PKG_VERSION"),
-        "  data in memory only  config none (built-in defaults)"
-    ));
+    let data = match store {
+        None => "in memory only".to_owned(),
+        Some(StoreConfig { dir, durability: Durability::Sync, .. }) => dir.display().to_string(),
+        Some(StoreConfig { dir, durability: Durability::Interval(length), .. }) => {
+            format!("{} (synced every {length:?})", dir.display())
+        }
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    line(&format!("martlet {version}  data {data}  config none (built-in defaults)"));
     let who = if local { "this machine only" } else { "from everywhere" };
     line(&format!("  mqtt   {}    anonymous allowed ({who})", listeners.join(", ")));
     line(if local {
@@ -170,16 +215,18 @@ mod tests {
              Only programs on this machine can connect.\n\
              Try:  martlet sub -t '#' -v      martlet pub -t hello -m world\n"
         );
-        assert_eq!(greeting(&addresses(&["127.0.0.1:1883", "[::1]:1883"])), expected);
+        assert_eq!(greeting(&addresses(&["127.0.0.1:1883", "[::1]:1883"]), None), expected);
     }
 
     #[test]
     fn the_first_screen_tells_other_ports_and_open_doors() {
-        let screen = greeting(&addresses(&["0.0.0.0:2000"]));
+        let sync = StoreConfig::new("/data/mqtt", Durability::Sync);
+        let screen = greeting(&addresses(&["0.0.0.0:2000"]), Some(&sync));
+        assert!(screen.contains("  data /data/mqtt  config"));
         assert!(screen.contains("0.0.0.0:2000    anonymous allowed (from everywhere)"));
         assert!(screen.contains("martlet sub -p 2000 -t"));
         assert!(!screen.contains("Only programs"));
-        assert!(greeting(&addresses(&["10.0.0.1:1883"])).contains("martlet pub -h 10.0.0.1 -t"));
+        assert!(greeting(&addresses(&["10.0.0.1:1883"]), None).contains("pub -h 10.0.0.1 -t"));
     }
 
     #[test]

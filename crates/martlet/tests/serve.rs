@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -11,8 +13,19 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 const MARTLET: &str = env!("CARGO_BIN_EXE_martlet");
 
+/// The executable, with a home for its data that nobody else uses.
+fn martlet() -> Command {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("serve-{number}"));
+    let _ = std::fs::remove_dir_all(&home);
+    let mut command = Command::new(MARTLET);
+    command.env("XDG_DATA_HOME", home);
+    command
+}
+
 fn run(arguments: &[&str]) -> Output {
-    Command::new(MARTLET).args(arguments).stdin(Stdio::null()).output().unwrap()
+    martlet().args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -31,7 +44,7 @@ struct Serve {
 
 impl Serve {
     fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(MARTLET);
+        let mut command = martlet();
         command.args(["serve", "-p", "0"]).args(arguments);
         Self::spawn(command)
     }
@@ -168,7 +181,7 @@ fn the_first_screen_tells_where_it_listens_and_for_whom() {
 fn quiet_says_nothing_of_connections() {
     // Without a screen the port has to be known.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut command = Command::new(MARTLET);
+    let mut command = martlet();
     command.args(["serve", "-q", "--bind", "127.0.0.1", "-p", &port.to_string()]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
     let mut child = command.spawn().unwrap();
@@ -202,7 +215,8 @@ fn mistakes_on_the_command_line_are_usage_errors() {
         &["serve", "-p", "65536"],
         &["serve", "--bind", "example.org"],
         &["serve", "-v", "-q"],
-        &["serve", "--data", "x"],
+        &["serve", "--durability", "fast"],
+        &["serve", "--queue-full", "never"],
     ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -335,7 +349,7 @@ fn cpu_seconds(child: &Child) -> f64 {
 /// A pager that waits, a stopped terminal: whoever does not read the log must not stop the broker.
 #[test]
 fn a_log_that_nobody_reads_stops_nobody() {
-    let mut command = Command::new(MARTLET);
+    let mut command = martlet();
     command.args(["serve", "-p", "0", "--shards", "2"]);
     let mut serve = Serve::spawn_unread(command);
     // Two lines each: much more than a pipe holds, and more than the broker keeps.

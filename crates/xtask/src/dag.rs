@@ -52,6 +52,7 @@ const TABLE: &[Allowed] = &[
             "martlet-session",
             "martlet-engine",
             "martlet-net",
+            "martlet-store",
             "humantime",
             "signal-hook",
         ],

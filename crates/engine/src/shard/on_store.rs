@@ -10,7 +10,7 @@ use crate::delivery::{Pending, Place, Terms};
 use crate::durable::Durable;
 use crate::ids::{ConnId, SessionKey};
 use crate::ledger::{Receipt, Then};
-use crate::log::{Cause, LogEvent};
+use crate::log::Cause;
 use crate::message::Message;
 use crate::store::{Loaded, Seq, SessionId, StoreEvent, StoreLoad, StoreOp, StoreToken};
 
@@ -41,12 +41,8 @@ impl Shard {
         match event {
             StoreEvent::Stored(token) => self.on_stored(token),
             StoreEvent::Loaded(loaded) => self.on_loaded(*loaded),
-            StoreEvent::Health(health) => {
-                if self.peers.ledger.health() != health {
-                    self.peers.ledger.set_health(health);
-                    self.peers.log.push(LogEvent::Store { health });
-                }
-            }
+            // The store tells people of it itself.
+            StoreEvent::Health(health) => self.peers.ledger.set_health(health),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::ids::{Publisher, ShardId};
 use crate::mail::MailItem;
 use crate::message::{NEVER, PublishView};
 use crate::stats::Stats;
+use crate::store::StoreHealth;
 use crate::sys_load::Loads;
 use crate::time::MS_PER_S;
 
@@ -123,11 +124,22 @@ impl Shard {
         self.sys.published.insert(name.into(), value);
     }
 
+    /// Whether what should be durable can be, in a word.
+    fn store_state(&self) -> &'static str {
+        match self.peers.ledger.health() {
+            _ if !self.peers.ledger.is_enabled() => "memory",
+            StoreHealth::Healthy => "healthy",
+            StoreHealth::Full => "full",
+            StoreHealth::Failing => "failing",
+        }
+    }
+
     fn sys_values(&self, sum: &Stats, now_ms: u64) -> Vec<(String, String)> {
         let uptime_s = (now_ms - self.sys.started_ms) / MS_PER_S;
         let mut values = vec![
             ("version".to_owned(), self.config.version.clone()),
             ("uptime".to_owned(), format!("{uptime_s} seconds")),
+            ("store/state".to_owned(), self.store_state().to_owned()),
         ];
         let disconnected = sum.sessions - sum.sessions_connected;
         let stored = sum.queued + sum.in_flight + sum.retained;
