@@ -98,7 +98,11 @@ fn run(plan: &Plan) -> Result<()> {
         fleet.detach_all()?;
     }
     fleet.publish_for(WARM_UP)?;
-    if lone { run_lone(plan, &mut fleet)? } else { run_many(plan, &mut fleet)? }
+    if lone {
+        run_lone(plan, &mut fleet)?
+    } else {
+        run_many(plan, &mut fleet)?
+    }
     finish(&mut fleet, online)
 }
 

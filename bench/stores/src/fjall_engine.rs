@@ -1,9 +1,13 @@
 //! fjall: a log-structured merge tree with a write-ahead journal.
 //!
-//! Owns how it is called: one batch a commit, fdatasync of the journal, defaults otherwise.
+//! Owns how it is called: one batch a commit, fdatasync of the journal, and the settings of the
+//! broker's store (small memtables, one background thread, no compression).
 
 use std::path::Path;
+use std::sync::Arc;
 
+use fjall::compaction::Leveled;
+use fjall::config::BlockSizePolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use crate::Result;
@@ -15,10 +19,23 @@ pub(crate) struct FjallEngine {
     spaces: [Keyspace; 3],
 }
 
+fn options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(8 << 20)
+        .manual_journal_persist(true)
+        .data_block_size_policy(BlockSizePolicy::all(8 << 10))
+        .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(16 << 20)))
+}
+
 impl FjallEngine {
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let database = Database::builder(folder.join("fjall")).open()?;
-        let open = |space: Space| database.keyspace(space.name(), KeyspaceCreateOptions::default);
+        let database = Database::builder(folder.join("fjall"))
+            .cache_size(8 << 20)
+            .max_journaling_size(64 << 20)
+            .manual_journal_persist(true)
+            .worker_threads(1)
+            .open()?;
+        let open = |space: Space| database.keyspace(space.name(), options);
         let [entries, bodies, retained] = Space::ALL.map(open);
         let spaces = [entries?, bodies?, retained?];
         Ok(Self { database, spaces })

@@ -6,10 +6,12 @@
 use std::path::Path;
 use std::time::Instant;
 
+use martlet_bench_meter as meter;
+
 use crate::Result;
 use crate::batch::{Batch, Space, entry_key};
 use crate::engines::Engine;
-use crate::figures::{self, Start, say};
+use crate::figures::{Start, say};
 use crate::workloads::{Random, SESSIONS};
 
 /// Its name on the command line.
@@ -37,7 +39,7 @@ pub(crate) fn load(engine: Engine, folder: &Path) -> Result {
         store.commit(&batch)?;
     }
     start.say("", MESSAGES)?;
-    say("disk_mb", figures::disk_bytes(folder)? as f64 / 1e6);
+    say("disk_mb", meter::disk_bytes(folder)? as f64 / 1e6);
     // Nothing is closed: the process ends by a signal.
     std::mem::forget(store);
     Ok(())
@@ -48,11 +50,11 @@ pub(crate) fn reopen(engine: Engine, folder: &Path) -> Result {
     let before = Instant::now();
     let mut store = engine.open(folder)?;
     say("open_secs", before.elapsed().as_secs_f64());
-    say("open_rss_mb", figures::rss_bytes()? as f64 / 1e6);
+    say("open_rss_mb", meter::rss_bytes("self")? as f64 / 1e6);
     let before = Instant::now();
     let scanned = store.scan()?;
     say("scan_secs", before.elapsed().as_secs_f64());
-    say("scan_rss_mb", figures::rss_bytes()? as f64 / 1e6);
+    say("scan_rss_mb", meter::rss_bytes("self")? as f64 / 1e6);
     if scanned.records != MESSAGES {
         return Err(format!("{} records are left of {MESSAGES}", scanned.records).into());
     }
@@ -67,7 +69,7 @@ pub(crate) fn reopen(engine: Engine, folder: &Path) -> Result {
         store.commit(&batch)?;
     }
     start.say("drain_", MESSAGES)?;
-    say("drain_disk_mb", figures::disk_bytes(folder)? as f64 / 1e6);
+    say("drain_disk_mb", meter::disk_bytes(folder)? as f64 / 1e6);
     std::mem::forget(store);
     Ok(())
 }

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use martlet_bench_meter::Durations;
+
 use crate::Result;
 use crate::batch::{Batch, Space, entry_key};
 use crate::engines::{Engine, Store};
@@ -123,17 +125,17 @@ pub(crate) fn run(workload: &Workload, engine: Engine, folder: &Path, secs: u64)
     };
     run.fill(workload.shape)?;
     let start = Start::now(folder)?;
-    let mut commits = Vec::new();
+    let mut commits = Durations::default();
     let mut messages = 0;
     while start.elapsed() < Duration::from_secs(secs * workload.times) {
         messages += run.build(workload.shape);
         let before = Instant::now();
         run.store.commit(&run.batch)?;
-        commits.push(before.elapsed());
+        commits.note(before.elapsed());
     }
     start.say("", messages)?;
     figures::say_commits(&mut commits);
-    figures::say("disk_mb", figures::disk_bytes(folder)? as f64 / 1e6);
+    figures::say("disk_mb", martlet_bench_meter::disk_bytes(folder)? as f64 / 1e6);
     Ok(())
 }
 
