@@ -34,7 +34,7 @@ pub(super) mod option_bits {
 struct Answered {
     packet: PacketType,
     packet_id: PacketId,
-    /// The durable session that remembers the message until its PUBREL.
+    /// The session that remembers the message until its PUBREL.
     session: Option<SessionKey>,
 }
 
@@ -164,7 +164,8 @@ impl Shard {
             self.end(id, Cause::Violation(violation));
             return Next::Stop;
         }
-        let durable = session.durable.as_ref().map(|durable| (session.key, durable.id));
+        let key = session.key;
+        let durable = session.durable.as_ref().map(|durable| durable.id);
         // [MQTT-4.3.3-8] [MQTT-3.5.2-1] [MQTT-4.6.0-3] [MQTT3-4.6.0-3]
         // [MQTT-4.3.3-13] Whether the message has expired plays no part.
         if !is_new {
@@ -178,12 +179,11 @@ impl Shard {
             if let Some(session) = self.peers.sessions.get_mut(slot) {
                 session.incoming.refuse(packet_id);
             }
-        } else if let Some((_, session)) = durable {
+        } else if let Some(session) = durable {
             // In one go with the message: neither may be there without the other.
             self.peers.ledger.push(StoreOp::PutIncoming { session, packet_id }, 0);
         }
-        let session = durable.map(|(key, _)| key);
-        let answer = Answered { packet: PacketType::PubRec, packet_id, session };
+        let answer = Answered { packet: PacketType::PubRec, packet_id, session: Some(key) };
         self.finish_publish(id, reason, answer);
         Next::Continue
     }
@@ -228,13 +228,9 @@ impl Shard {
 
     fn answer_later(&mut self, id: ConnId, reason: ReasonCode, answer: Answered) {
         let Answered { packet, packet_id, session } = answer;
-        let Some((conn, serial, number)) = self
-            .peers
-            .hold(id, Answer::Ack(packet, packet_id, reason))
-            .map(|(serial, number)| (id, serial, number))
-        else {
-            return;
-        };
+        let held = self.peers.hold(id, Answer::Ack(packet, packet_id, reason));
+        // A connection that is gone has no serial number 0: nobody is answered then.
+        let (conn, (serial, number)) = (id, held.unwrap_or_default());
         let then = match session {
             Some(session) => Then::Received { session, packet_id, conn, serial, number },
             None => Then::Answer { conn, serial, number },

@@ -64,6 +64,10 @@ impl Shard {
             self.restore_subscription(slot, subscription);
         }
         self.set_restored_timers(slot);
+        if record.left_at_wall_ms.is_none() {
+            // Its connection ended with the broker's life, at the latest now.
+            let _ = self.store_session(slot);
+        }
     }
 
     fn restore_flights(&mut self, slot: u32, flights: Vec<RestoredFlight>) {

@@ -94,15 +94,16 @@ impl Shard {
         self.peers.answer(conn, serial, number, reason);
     }
 
-    /// A QoS 2 message of a durable session is where it has to be; or it was refused, and its
-    /// identifier is free again.
+    /// A QoS 2 message is where it has to be; or it was refused, and its identifier is free again.
     fn on_received_safe(&mut self, key: SessionKey, packet_id: PacketId, refused: bool) {
         let Some(slot) = self.peers.slot_of(key) else { return };
         let Some(session) = self.peers.sessions.get_mut(slot) else { return };
+        if refused {
+            session.incoming.refuse(packet_id);
+        }
         let Some(durable) = &mut session.durable else { return };
         durable.unsettled.retain(|(known, _)| *known != packet_id);
         if refused {
-            session.incoming.refuse(packet_id);
             let session = durable.id;
             self.peers.ledger.push(StoreOp::RemoveIncoming { session, packet_id }, 0);
         }
