@@ -14,7 +14,7 @@ import subprocess
 import time
 
 START_S = 60
-ports = iter(range(25_001, 32_000, 2))
+ports = iter(range(25_001 + os.getpid() % 3000 * 2, 32_000, 2))
 
 
 def free_port():

@@ -36,6 +36,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -49,6 +50,7 @@ struct control {                 /* in the file DISK_CONTROL */
     uint64_t used;               /* bytes that the files occupy */
     uint64_t refused;            /* calls that failed because of the above */
     uint64_t syncs;              /* fsync and fdatasync that succeeded */
+    uint32_t tells;              /* statfs tells about the capacity, too; else it comes by surprise */
 };
 
 struct record {                  /* in the journal, followed by `len` bytes */
@@ -559,6 +561,20 @@ static long on_copy(long nr, long target, long a[6])
     return disk_raw(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
+static long on_statfs(long nr, long which, struct statfs *out)
+{
+    char full[PATH_MAX];
+    struct stat st;
+    int under = nr == SYS_statfs ? path_under(AT_FDCWD, (char *)which, full) : is_under(which, &st);
+    long n = disk_raw(nr, which, (long)out, 0, 0, 0, 0);
+    if (!n && under && control->capacity && control->tells) {
+        uint64_t used = control->used, size = control->capacity;
+        out->f_blocks = size / out->f_frsize;
+        out->f_bfree = out->f_bavail = (size > used ? size - used : 0) / out->f_frsize;
+    }
+    return n;
+}
+
 static long call(long nr, long a[6])
 {
     struct stat st;
@@ -593,6 +609,7 @@ static long call(long nr, long a[6])
     case SYS_copy_file_range: return on_copy(nr, a[2], a);
     case SYS_sendfile: return on_copy(nr, a[0], a);
     case SYS_splice: return on_copy(nr, a[2], a);
+    case SYS_statfs: case SYS_fstatfs: return on_statfs(nr, a[0], (struct statfs *)a[1]);
     case SYS_io_uring_setup: return -ENOSYS;
     case SYS_mmap: if (is_under(a[4], &st)) die("a shared writable map"); break;
     }
@@ -621,7 +638,7 @@ static const int TRAPPED[] = {
     SYS_openat, SYS_openat2, SYS_renameat2, SYS_unlinkat, SYS_mkdirat, SYS_linkat, SYS_symlinkat,
     SYS_write, SYS_writev, SYS_pwrite64, SYS_pwritev, SYS_pwritev2, SYS_ftruncate, SYS_truncate,
     SYS_fallocate, SYS_fsync, SYS_fdatasync, SYS_sync, SYS_syncfs, SYS_copy_file_range,
-    SYS_sendfile, SYS_splice, SYS_io_uring_setup,
+    SYS_sendfile, SYS_splice, SYS_io_uring_setup, SYS_statfs, SYS_fstatfs,
 };
 
 static void filter(void)

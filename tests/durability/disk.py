@@ -28,7 +28,7 @@ import subprocess
 HERE = pathlib.Path(__file__).resolve().parent
 RECORD = struct.Struct("<IIQQQII")
 CONTROL = {"capacity": ("<Q", 0), "write_errno": ("<I", 8), "sync_errno": ("<I", 12), "sync_delay_us": ("<I", 16),
-           "ready": ("<I", 20), "used": ("<Q", 24), "refused": ("<Q", 32), "syncs": ("<Q", 40)}
+           "ready": ("<I", 20), "used": ("<Q", 24), "refused": ("<Q", 32), "syncs": ("<Q", 40), "tells": ("<I", 48)}
 MAGIC = 0x4B534944
 CREATE, WRITE, SIZE, SYNC_BEGIN, SYNC_END, RENAME, UNLINK, LINK = range(1, 9)
 UNSYNCED = ("lost", "whole", 512, 4096)  # what happens to unsynced writes

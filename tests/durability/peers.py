@@ -170,8 +170,9 @@ class Peer:
 class Flight:
     """A message on its way to the broker."""
 
-    def __init__(self, topic, seq, qos, payload, retain):
-        self.topic, self.seq, self.qos, self.payload, self.retain, self.released = topic, seq, qos, payload, retain, False
+    def __init__(self, topic, seq, qos, payload, retain, properties):
+        self.topic, self.seq, self.qos, self.payload = topic, seq, qos, payload
+        self.retain, self.properties, self.released = retain, properties, False
 
 
 class Publisher(Peer):
@@ -185,13 +186,13 @@ class Publisher(Peer):
     def has_room(self):
         return self.online and len(self.flights) < self.window
 
-    def publish(self, topic, seq, qos, payload, retain=False):
+    def publish(self, topic, seq, qos, payload, retain=False, properties=()):
         pid = self.new_pid(self.flights)
-        self.flights[pid] = flight = Flight(topic, seq, qos, payload, retain)
+        self.flights[pid] = flight = Flight(topic, seq, qos, payload, retain, properties)
         self.send(self.packet(pid, flight, False))
 
     def packet(self, pid, flight, dup):
-        return wire.publish(self.v, flight.topic, flight.payload, flight.qos, pid, flight.retain, dup)
+        return wire.publish(self.v, flight.topic, flight.payload, flight.qos, pid, flight.retain, dup, flight.properties)
 
     def on_connected(self, packet):
         for pid, flight in self.flights.items():

@@ -8,14 +8,16 @@ import random
 import time
 
 from disk import FOLDERS, UNSYNCED
+from peers import Loop, Publisher, Subscriber, wire
 from world import World
 
 SHARDS = (1, 2, 1, 2, 3, 8)
 
 
-def run(broker, seed, rounds, say, seconds=None, options=None, shards=SHARDS, on_killed=None, before=None, messages=(20, 400)):
+def run(broker, seed, rounds, say, seconds=None, options=None, shards=SHARDS, on_killed=None, before=None,
+        messages=(20, 400), wait_s=30):
     """`rounds` lives, or as many as fit into `seconds`; every few lives everything is checked."""
-    rng, world = random.Random(seed), World(seed)
+    rng, world = random.Random(seed), World(seed, wait_s)
     world.port, begin, options = broker.port, time.monotonic(), options or {}
 
     def start():
@@ -58,6 +60,67 @@ def run(broker, seed, rounds, say, seconds=None, options=None, shards=SHARDS, on
         world.loop.close()
     say(f"{number} rounds (seed {seed}), {settles + 1} times all checked; {world.summary()}; slowest start {slowest:.2f} s")
     return world
+
+
+def interval_cuts(broker, seed, rounds, say, seconds=None, interval_s=0.1, slack_s=0.2):
+    """Power cuts at the level `interval`: what was acknowledged longer ago than the interval is there."""
+    rng, disk, begin, number, worst, lost = random.Random(seed), broker.disk, time.monotonic(), 0, 0.0, 0
+    options = {"durability": f"interval={interval_s * 1000:.0f}ms"}
+    disk["sync_delay_us"] = 4000
+    try:
+        while number < rounds and (seconds is None or time.monotonic() - begin < seconds):
+            number += 1
+            loop, got, acknowledged = Loop(), set(), {}
+            disk.begin(rng.choice(FOLDERS))
+            broker.start(shards=rng.choice(SHARDS), **options)
+            keeper = Subscriber(loop, f"keeper{number}", wire.V311, on_message=lambda _, p, g=got: g.add(int(p.payload)))
+            keeper.connect(broker.port)
+            keeper.subscribe(f"interval/{number}", 1)
+            loop.until(keeper.rests, 30, "SUBACK")
+            keeper.drop()
+            synced = disk["syncs"]
+            publisher = Publisher(loop, f"publisher{number}", wire.V311,
+                                  on_acknowledged=lambda f, a=acknowledged: a.update({f.seq: time.monotonic()}))
+            publisher.connect(broker.port)
+            # The session is older than the interval once the store has synced twice more.
+            send(loop, publisher, f"interval/{number}", lambda: disk["syncs"] >= synced + 2)
+            deadline = time.monotonic() + rng.uniform(0, 0.5)
+            send(loop, publisher, f"interval/{number}", lambda: time.monotonic() > deadline)
+            broker.runs()
+            broker.kill()
+            end = time.monotonic()
+            loop.until(lambda: publisher.socket is None, 20, "the end of a connection")
+            disk.cut(rng, rng.choice(UNSYNCED))
+            disk.begin()
+            broker.start(shards=rng.choice(SHARDS), **options)
+            keeper.has_session = True
+            keeper.connect(broker.port)
+            fence = Publisher(loop, f"fence{number}", wire.V311)
+            fence.connect(broker.port)
+            loop.until(lambda: keeper.online and fence.online, 30, "CONNACKs")
+            fence.publish(f"interval/{number}", 0, 1, b"0")
+            loop.until(lambda: 0 in got, 30, "a message behind those that survived")
+            missing = acknowledged.keys() - got
+            window = max((end - acknowledged[n] for n in missing), default=0.0)
+            worst, lost = max(worst, window), lost + len(missing)
+            assert window <= interval_s + slack_s, (
+                f"round {number}: {len(missing)} of {len(acknowledged)} are lost, the oldest acknowledged {window:.3f} s before the cut")
+            broker.kill()
+            loop.close()
+    finally:
+        broker.kill()
+    say(f"{number} cuts (seed {seed}): {lost} messages lost, the oldest acknowledged {worst * 1000:.0f} ms before its cut")
+
+
+def send(loop, publisher, topic, stop):
+    """Publishes numbers as fast as they are acknowledged."""
+    end = time.monotonic() + 30
+    while not stop():
+        assert time.monotonic() < end, "nothing is synced, though messages are published"
+        while publisher.has_room():
+            publisher.sent = getattr(publisher, "sent", 0) + 1
+            publisher.publish(topic, publisher.sent, 1, b"%d" % publisher.sent)
+        loop.turn(0.005)
 
 
 def run_cuts(broker, seed, rounds, say, **more):

@@ -35,8 +35,8 @@ class Receipts:
 
 
 class World:
-    def __init__(self, seed, durable=True):
-        self.rng, self.loop, self.port = random.Random(seed), Loop(), None
+    def __init__(self, seed, wait_s=QUIET_S):
+        self.wait_s, self.rng, self.loop, self.port = wait_s, random.Random(seed), Loop(), None
         self.topics, self.receipts, self.deliveries, self.repeats = {}, {}, 0, 0
         self.sides = {}  # topic name -> Side
         self.group_seen = {}
@@ -171,7 +171,7 @@ class World:
         for subscriber in self.subscribers:
             for topic_filter, qos in self.filters[subscriber.id]:
                 subscriber.subscribe(topic_filter, qos)
-        self.loop.until(lambda: all(s.rests() for s in self.subscribers), QUIET_S, "the first subscriptions")
+        self.loop.until(lambda: all(s.rests() for s in self.subscribers), self.wait_s, "the first subscriptions")
 
     def live(self, stop, messages):
         """A life: some are there, some are not, all do something until `stop()`."""
@@ -202,13 +202,13 @@ class World:
         self.connect()
         for publisher in self.publishers:
             publisher.budget = 0
-        self.loop.until(lambda: all(p.online and not p.flights for p in self.publishers), QUIET_S, self.unacknowledged)
+        self.loop.until(lambda: all(p.online and not p.flights for p in self.publishers), self.wait_s, self.unacknowledged)
         for side in self.sides.values():  # into closed subscriptions: must not arrive
             if side.closed_at and side.probes and side.publisher:
                 side.probes -= 1
                 self.publish(side.publisher, side.topic)
-        self.loop.until(lambda: not any(p.flights for p in self.publishers), QUIET_S, self.unacknowledged)
-        self.loop.until(self.is_quiet, QUIET_S, self.missing)
+        self.loop.until(lambda: not any(p.flights for p in self.publishers), self.wait_s, self.unacknowledged)
+        self.loop.until(self.is_quiet, self.wait_s, self.missing)
         self.check_retained(exact=True)
 
     def unacknowledged(self):
@@ -261,7 +261,7 @@ class World:
         def must_exist(topic):
             return topic.acknowledged and all(v for s, v in topic.values.items() if s >= topic.acknowledged)
         wanted = {t.name for t in keep if must_exist(t)}
-        self.loop.until(lambda: reader.rests() and wanted <= found.keys(), QUIET_S,
+        self.loop.until(lambda: reader.rests() and wanted <= found.keys(), self.wait_s,
                         lambda: f"acknowledged retained values of {sorted(wanted - found.keys())}")
         for topic in keep:
             allowed = [v for s, v in topic.values.items() if s >= topic.acknowledged]
