@@ -34,12 +34,21 @@ pub(crate) fn build(project: &Project) -> Result<PathBuf> {
     Ok(project.target.join("release/martlet"))
 }
 
-/// Starts the broker on a free port; dropping it ends it.
-pub(crate) fn serve(project: &Project, shards: Option<u32>) -> Result<(Running, u16)> {
+/// Starts the broker on a free port with new data; dropping it ends it. `memory`: without a store.
+pub(crate) fn serve(
+    project: &Project,
+    shards: Option<u32>,
+    memory: bool,
+) -> Result<(Running, u16)> {
     let program = build(project)?;
     let port = free_port(PORT)?;
     let log = project.work_folder("logs")?.join(format!("martlet-{port}.log"));
     let mut call = shell(program).args(["serve", "-p", &port.to_string()]);
+    if memory {
+        call = call.args(["--durability", "memory"]);
+    } else {
+        call = call.args(["--data"]).args([project.empty_folder(&format!("data-{port}"))?]);
+    }
     if let Some(shards) = shards {
         call = call.args(["--shards", &shards.to_string()]);
     }
@@ -48,11 +57,12 @@ pub(crate) fn serve(project: &Project, shards: Option<u32>) -> Result<(Running, 
     Ok((broker, port))
 }
 
-/// Our black-box cases, which need nothing but Python. The number of shards must not show.
+/// Our black-box cases, which need nothing but Python. Neither the number of shards nor the store
+/// must show.
 pub(crate) fn check_conformance(project: &Project) -> Result {
     tools::need("python3", &["python3"])?;
-    for shards in [1, 2, 8] {
-        let (mut broker, port) = serve(project, Some(shards))?;
+    for (shards, memory) in [(1, false), (2, false), (8, false), (2, true)] {
+        let (mut broker, port) = serve(project, Some(shards), memory)?;
         let result = shell("python3")
             .args(["tests/conformance/run.py", "--port", &port.to_string()])
             .within(&project.root)
@@ -68,7 +78,7 @@ pub(crate) fn check(project: &Project) -> Result {
     let python = tools::python(project, "tests/clients/requirements.txt")?;
     tools::node_modules(&project.root.join("tests/clients/mqttjs"))?;
     for shards in [None, Some(1)] {
-        let (mut broker, port) = serve(project, shards)?;
+        let (mut broker, port) = serve(project, shards, false)?;
         let result = shell(&python)
             .args(["tests/clients/run.py", "--port", &port.to_string()])
             .env("CARGO_TARGET_DIR", project.target.join("clients"))

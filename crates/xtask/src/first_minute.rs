@@ -30,7 +30,9 @@ pub(crate) fn check(project: &Project) -> Result {
     let (serve, subscribe) = (block("serve")?, block("sub")?);
     let (publish, expected) = (block("pub")?, block("output")?);
     let port = port()?;
-    let call = |text: &str| bash(project, text, port);
+    // Somebody who tries it has no data yet, or their own.
+    let home = project.empty_folder("first-minute-data")?;
+    let call = |text: &str| bash(project, text, port).env("XDG_DATA_HOME", &home);
     let logs = project.work_folder("logs")?;
     let mut broker = call(&serve).start(&logs.join("first-minute-serve.log"))?;
     broker.listens(port)?;

@@ -62,6 +62,15 @@ impl Project {
         Ok(folder)
     }
 
+    /// The same, without what an earlier run left in it.
+    pub(crate) fn empty_folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.target.join(name);
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).map_err(|error| format!("{folder:?}: {error}"))?;
+        }
+        self.work_folder(name)
+    }
+
     /// All files whose name ends in one of `endings`, sorted by path. A file that is not UTF-8 is
     /// an error, so name only endings of text.
     pub(crate) fn files(&self, endings: &[&str]) -> Result<Vec<TextFile>> {
