@@ -15,6 +15,7 @@ A missing program is a failure, never a skip. Exit code 0 only when every case p
 
 import argparse
 import concurrent.futures
+import contextlib
 import errno
 import os
 import pathlib
@@ -26,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -39,6 +41,7 @@ import trouble  # noqa: E402
 import volume  # noqa: E402
 from broker import Martlet, Mosquitto  # noqa: E402
 
+CHILDREN = set()  # leaders of process groups
 CASES = {}  # name -> (function, only in the full run)
 LIMIT_S, FULL_LIMIT_S = 150, 1500
 MANY = 1_000_000
@@ -287,8 +290,11 @@ def run_one(name, options):
     folder = pathlib.Path(options.work) / name
     try:
         CASES[name][0](Run(options, folder))
-    except AssertionError as error:
-        print(f"      {error}", flush=True)
+    except Exception as error:
+        if isinstance(error, AssertionError):
+            print(f"      {error}", flush=True)
+        else:
+            traceback.print_exc()
         for log in sorted(folder.glob("**/broker.log"))[:2]:
             print(f"      {log}: " + " | ".join(log.read_text(errors="replace").splitlines()[-4:]))
         return 1
@@ -301,15 +307,25 @@ def run_child(name, options):
     words += ["--rounds", str(options.rounds)] if options.rounds else []
     begin = time.monotonic()
     child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    CHILDREN.add(child.pid)
     try:
         said, _ = child.communicate(timeout=FULL_LIMIT_S if options.full else LIMIT_S)
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
         said, _ = child.communicate()
         said += "      took too long\n"
+    CHILDREN.discard(child.pid)
     seconds = time.monotonic() - begin
     print(f"{'ok  ' if child.returncode == 0 else 'FAIL'}  {name} ({seconds:.1f} s)\n{said}", end="", flush=True)
     return child.returncode == 0
+
+
+def give_up(number, _):
+    """Told to end: with everything that was started."""
+    for leader in list(CHILDREN):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(leader, signal.SIGKILL)
+    os._exit(128 + number)
 
 
 def main():
@@ -339,6 +355,8 @@ def main():
         folder = pathlib.Path(options.work) / name
         folder.mkdir()
         (folder / "disk.so").symlink_to(pathlib.Path(options.work) / "disk.so")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, give_up)
     begin = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         results = list(pool.map(lambda name: run_child(name, options), chosen))

@@ -145,8 +145,11 @@ def refuses_to_start(broker, what, **options):
     """It ends with exit code 9 and one line that names the folder."""
     command = broker.command(options)
     environment = broker.disk.environment() if broker.disk else {}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL,
-                          env={"PATH": "/usr/bin:/bin"} | environment)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL,
+                              env={"PATH": "/usr/bin:/bin"} | environment)
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"{what}: it did not end") from None
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     assert done.returncode == LOCKED_EXIT, f"{what}: expected exit code {LOCKED_EXIT}, got {done.returncode}: {done.stderr[:300]}"
     assert len(lines) == 1, f"{what}: expected one line, got {lines}"

@@ -9,6 +9,7 @@ mod args;
 mod bench;
 mod clients;
 mod dag;
+mod durability;
 mod first_minute;
 mod fuzz;
 mod no_std;
@@ -48,6 +49,11 @@ const COMMANDS: &[(&str, &str, Command)] = &[
     ("no-std", "martlet-proto without std and without alloc", no_std::command),
     ("conformance", "black-box cases against the release build", clients::conformance),
     ("clients", "real clients against the release build", clients::command),
+    (
+        "durability",
+        "[--full] [--rounds N] [--seed N] [-k PATTERN]  kills, power cuts, bad disks",
+        durability::command,
+    ),
     ("first-minute", "runs the commands of README's first minute", first_minute::command),
 ];
 
