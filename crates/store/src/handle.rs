@@ -6,24 +6,26 @@ use std::sync::Arc;
 use martlet_engine::ShardId;
 use martlet_engine::store::{StoreBatch, StoreLoad};
 
+use crate::disk::DiskSnapshot;
+use crate::inbox::{Request, Shared};
 use crate::stats::StoreStats;
-use crate::thread::Shared;
 
 /// The way to a running store, for any thread.
 #[derive(Clone)]
 pub struct StoreHandle {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) identity: u128,
 }
 
 impl StoreHandle {
     /// Hands in a batch; [`martlet_engine::store::StoreEvent::Stored`] follows when it is stored.
     pub fn submit(&self, shard: ShardId, batch: StoreBatch) {
-        self.shared.submit(shard, batch);
+        self.shared.push(Request::Batch(shard, batch));
     }
 
     /// Asks for messages; [`martlet_engine::store::StoreEvent::Loaded`] follows.
     pub fn load(&self, shard: ShardId, load: StoreLoad) {
-        self.shared.load(shard, load);
+        self.shared.push(Request::Load(shard, load));
     }
 
     /// What the store has done so far.
@@ -32,8 +34,20 @@ impl StoreHandle {
         self.shared.counters.read()
     }
 
-    /// Makes everything that was handed in durable and ends the thread. Waits at most
-    /// [`crate::thread::STOP_MAX`]; whether all was done in that time.
+    /// Everything that is committed, at this moment; `None` while the engine is being opened again.
+    #[expect(dead_code, reason = "for backups of a running broker")]
+    pub(crate) fn disk_snapshot(&self) -> Option<DiskSnapshot> {
+        self.shared.snapshot()
+    }
+
+    /// The server's own identity: see [`crate::Store::identity`].
+    #[must_use]
+    pub fn identity(&self) -> u128 {
+        self.identity
+    }
+
+    /// Makes everything that was handed in durable and ends the thread. On a disk that does not
+    /// take it this gives up after ten seconds or so; whether all was done.
     pub fn stop(&self) -> bool {
         self.shared.stop()
     }

@@ -9,10 +9,26 @@
 
 mod alarm;
 mod config;
+mod device;
+mod disk;
+mod flatten;
+mod format;
+mod group;
 mod handle;
+mod inbox;
+mod joins;
+mod journal_scan;
+mod known;
+mod load;
 mod lock;
 mod open;
+mod passport;
+mod restore;
+mod room;
+mod salvage;
 mod stats;
+#[cfg(test)]
+mod test_dir;
 mod thread;
 
 pub use alarm::{Alarm, Damage};

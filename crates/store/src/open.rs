@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use martlet_engine::ShardId;
@@ -10,16 +10,35 @@ use martlet_engine::store::{Restored, StoreEvent};
 
 use crate::alarm::{Alarm, Damage};
 use crate::config::StoreConfig;
+use crate::device::{self, Device, Trouble, Voice};
+use crate::disk::Disk;
+use crate::format::FORMAT;
 use crate::handle::StoreHandle;
+use crate::inbox::Shared;
+use crate::known::Known;
 use crate::lock::{DirLock, LockError};
-use crate::thread::{self, Shared};
+use crate::passport::{Passport, PassportError};
+use crate::restore::{Given, Restore};
+use crate::room::RoomWatch;
+use crate::salvage::{self, Depth};
+use crate::thread::Worker;
+
+/// Attempts to read a store back; each failed one is followed by setting aside what is damaged.
+const RESTORES_MAX: u32 = 3;
 
 /// An open data directory: nobody else can open it. First [`Store::restore`], then
 /// [`Store::start`].
 #[derive(Debug)]
 pub struct Store {
-    _lock: DirLock,
+    config: StoreConfig,
+    /// `None` only while it is being opened again.
+    disk: Option<Disk>,
     identity: u128,
+    known: Known,
+    /// Whether something had been damaged: then the numbers are not taken for granted.
+    had_damage: bool,
+    is_restored: bool,
+    lock: DirLock,
 }
 
 /// What opening found.
@@ -165,12 +184,38 @@ impl Store {
     /// See [`OpenError`]. Damage is none: it is set aside and stands in the report.
     pub fn open(config: &StoreConfig) -> Result<(Self, OpenReport), OpenError> {
         let dir = &config.dir;
-        std::fs::create_dir_all(dir).map_err(|error| OpenError::io(dir.clone(), error))?;
+        let io = |error| OpenError::io(dir.clone(), error);
+        std::fs::create_dir_all(dir).map_err(io)?;
         let lock = DirLock::take(dir).map_err(|error| match error {
             LockError::Held(pid) => OpenError::Locked { dir: dir.clone(), pid },
-            LockError::Io(error) => OpenError::io(dir.clone(), error),
+            LockError::Io(error) => io(error),
         })?;
-        Ok((Self { _lock: lock, identity: 0 }, OpenReport::default()))
+        let mut report = OpenReport::default();
+        let passport = read_passport(dir, &mut report)?;
+        let (disk, repair) = device::open(dir, Depth::ORDINARY).map_err(|trouble| {
+            let error = match trouble {
+                Trouble::Open(error) => error,
+                Trouble::Read(error) | Trouble::Write(error) => salvage::engine_error(error),
+            };
+            match error.kind() {
+                io::ErrorKind::Other => {
+                    OpenError::Engine { dir: dir.clone(), cause: error.to_string() }
+                }
+                _ => OpenError::io(dir.clone(), error),
+            }
+        })?;
+        report.damage.extend(repair.damage);
+        let had_damage = !report.damage.is_empty();
+        let store = Self {
+            config: config.clone(),
+            disk: Some(disk),
+            identity: passport.identity,
+            known: Known::default(),
+            had_damage,
+            is_restored: false,
+            lock,
+        };
+        Ok((store, report))
     }
 
     /// The server's own identity: made with the directory, the same in every life.
@@ -179,33 +224,125 @@ impl Store {
         self.identity
     }
 
-    /// The largest numbers given so far. Quick; to be asked before [`Store::restore`].
+    /// The largest numbers given so far. Quick, unless something was damaged; to be asked before
+    /// [`Store::restore`].
     pub fn maxima(&mut self) -> Maxima {
-        Maxima::default()
+        let disk = self.disk();
+        match crate::restore::read_stored_maxima(disk) {
+            Some(maxima) if !self.had_damage => maxima,
+            _ => crate::restore::scan_maxima(disk),
+        }
     }
 
     /// Gives everything that an earlier life left: sessions and retained messages, in any order,
     /// but no [`Restored::Begin`], which is the caller's (see [`Store::maxima`]). Once a second has
     /// passed, `progress` is called at least every 100 ms.
+    ///
+    /// What cannot be read is set aside or removed, and stands in the report.
     pub fn restore(
         &mut self,
-        _progress: &mut dyn FnMut(Progress),
-        _to: &mut dyn FnMut(Restored),
+        progress: &mut dyn FnMut(Progress),
+        to: &mut dyn FnMut(Restored),
     ) -> RestoreReport {
-        RestoreReport::default()
+        let mut given = Given::default();
+        let mut damage = Vec::new();
+        for attempt in 1.. {
+            self.known = Known::default();
+            let secret = self.identity;
+            let disk = self.disk.as_ref().expect("opened again below");
+            let known = &mut self.known;
+            let restore = Restore::new(disk, secret, known, &mut given, progress, to);
+            match restore.run() {
+                Ok(mut report) => {
+                    self.is_restored = true;
+                    report.damage.splice(0..0, damage);
+                    return report;
+                }
+                Err(error) => self.repair(&error, attempt, &mut damage),
+            }
+            if attempt > RESTORES_MAX {
+                break;
+            }
+        }
+        self.is_restored = true;
+        RestoreReport { damage, ..RestoreReport::default() }
+    }
+
+    /// After something could not be read: sets it aside and opens the engine again.
+    fn repair(&mut self, error: &fjall::Error, attempt: u32, damage: &mut Vec<Damage>) {
+        drop(self.disk.take());
+        let depth = if attempt < RESTORES_MAX { Depth::Whole } else { Depth::Rebuild };
+        let what = format!("a restart could not read everything ({error:?})");
+        damage.push(Damage { what, aside: None, records: 0 });
+        match device::open(&self.config.dir, depth) {
+            Ok((disk, repair)) => {
+                damage.extend(repair.damage);
+                self.disk = Some(disk);
+            }
+            Err(trouble) => panic!("the store could be opened a moment ago: {trouble}"),
+        }
+    }
+
+    /// The open engine.
+    pub(crate) fn disk(&self) -> &Disk {
+        self.disk.as_ref().expect("closed only while it is being opened again")
     }
 
     /// Starts the store thread. `events` is called on it, and must not block; `alarm` likewise,
     /// rarely. Health is told to `shards` shards.
+    ///
+    /// # Panics
+    /// When the operating system has no thread left.
     #[must_use]
     pub fn start(
-        self,
+        mut self,
         events: Arc<dyn Fn(ShardId, StoreEvent) + Send + Sync>,
-        _shards: u16,
+        shards: u16,
         alarm: Arc<dyn Fn(Alarm) + Send + Sync>,
     ) -> StoreHandle {
+        if !self.is_restored {
+            self.restore(&mut |_| (), &mut drop);
+        }
+        let Self { config, disk, identity, known, lock, .. } = self;
+        let StoreConfig { dir, durability, reserve_bytes, reserve_part } = config;
         let shared = Arc::new(Shared::new());
-        thread::start(&shared, events, alarm);
-        StoreHandle { shared }
+        let disk = Arc::new(disk.expect("closed only while it is being opened again"));
+        shared.set_disk(Some(Arc::clone(&disk)));
+        let room = RoomWatch::new(&dir, reserve_bytes, reserve_part);
+        let device = Device::new(dir, disk, lock, room, Voice { events, alarm, shards });
+        let worker = Worker::new(Arc::clone(&shared), device, known, durability, identity);
+        let thread = std::thread::Builder::new().name("martlet-store".to_owned());
+        let thread = thread.spawn(move || worker.run());
+        shared.started(thread.expect("the operating system has a thread left at the start"));
+        StoreHandle { shared, identity }
+    }
+}
+
+fn read_passport(dir: &Path, report: &mut OpenReport) -> Result<Passport, OpenError> {
+    let io = |error| OpenError::io(dir.join(crate::passport::PASSPORT_FILE), error);
+    match Passport::read(dir) {
+        Ok(Some(passport)) if passport.format > FORMAT => Err(OpenError::NewerFormat {
+            dir: dir.to_owned(),
+            found: passport.format,
+            known: FORMAT,
+        }),
+        Ok(Some(passport)) => Ok(passport),
+        Ok(None) => {
+            report.created = !dir.join(crate::disk::ENGINE_DIR).exists();
+            if !report.created {
+                let what = "the file with the server's identity is missing: it has a new one";
+                let what = what.to_owned();
+                report.damage.push(Damage { what, aside: None, records: 0 });
+            }
+            Passport::create(dir).map_err(io)
+        }
+        Err(PassportError::Damaged) => {
+            let aside = Passport::set_aside(dir).map_err(io)?;
+            let what = "the file with the server's identity is damaged: it has a new one";
+            let (what, aside) = (what.to_owned(), Some(aside));
+            report.damage.push(Damage { what, aside, records: 0 });
+            Passport::create(dir).map_err(io)
+        }
+        Err(PassportError::Io(error)) => Err(io(error)),
     }
 }

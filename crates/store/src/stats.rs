@@ -61,3 +61,15 @@ counters!(
 pub(crate) fn add(counter: &AtomicU64, more: u64) {
     counter.store(counter.load(Relaxed) + more, Relaxed);
 }
+
+impl Counters {
+    pub(crate) fn raise_commit_max(&self, time: std::time::Duration) {
+        let time_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.commit_max_us.fetch_max(time_us, Relaxed);
+    }
+
+    pub(crate) fn set_disk(&self, disk_bytes: u64, free_bytes: u64) {
+        self.disk_bytes.store(disk_bytes, Relaxed);
+        self.free_bytes.store(free_bytes, Relaxed);
+    }
+}

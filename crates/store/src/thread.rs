@@ -1,142 +1,218 @@
-//! The store thread: takes what all shards have handed in, commits it as one, answers.
-//! Must not know formats.
+//! The store thread: takes what all shards have handed in, commits it as one, answers. Owns the
+//! order in which things happen. Must not know formats.
 
-use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use martlet_engine::ShardId;
-use martlet_engine::store::{Loaded, StoreBatch, StoreEvent, StoreLoad};
+use martlet_engine::store::{StoreBatch, StoreEvent, StoreLoad, StoreOp, StoreToken};
 
-use crate::alarm::Alarm;
-use crate::stats::{Counters, add};
+use crate::config::Durability;
+use crate::device::{Device, Trouble};
+use crate::disk::DiskOp;
+use crate::flatten::flatten;
+use crate::group::Group;
+use crate::inbox::{Request, Shared, Taken};
+use crate::joins::{Joins, Part};
+use crate::known::Known;
+use crate::load::answer;
+use crate::stats::add;
 
-/// How long a stop waits for a disk that does not answer.
-pub(crate) const STOP_MAX: Duration = Duration::from_secs(10);
+/// Operations after which a group commit is begun even if more is there: bounds the memory of a
+/// group and the time until the first of it is answered.
+const GROUP_OPS_MAX: usize = 16 << 10;
+/// The same in bytes of messages.
+const GROUP_BYTES_MAX: usize = 4 << 20;
 
-/// Where answers go.
-pub(crate) type Events = Arc<dyn Fn(ShardId, StoreEvent) + Send + Sync>;
-/// Where words for the log go.
-pub(crate) type Alarms = Arc<dyn Fn(Alarm) + Send + Sync>;
+/// The thread's state.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) device: Device,
+    pub(crate) known: Known,
+    pub(crate) durability: Durability,
+    joins: Joins,
+    group: Group,
+    /// Taken from the inbox, not looked at yet.
+    backlog: VecDeque<Request>,
+    /// To be answered when the group is committed.
+    tokens: Vec<(ShardId, StoreToken)>,
+    loads: Vec<(ShardId, StoreLoad)>,
+    /// When the first commit since the last sync was made, at the level `interval`.
+    unsynced_since: Option<Instant>,
+}
 
-/// What a shard hands in.
+/// The thread was told to end at once, or the disk did not come back while it was ending.
 #[derive(Debug)]
-pub(crate) enum Request {
-    Batch(ShardId, StoreBatch),
-    Load(ShardId, StoreLoad),
-}
+pub(crate) struct Ended;
 
-/// What the thread and its handles share.
-pub(crate) struct Shared {
-    inbox: Mutex<Inbox>,
-    wake: Condvar,
-    pub(crate) counters: Counters,
-}
-
-#[derive(Debug, Default)]
-struct Inbox {
-    requests: Vec<Request>,
-    stop: bool,
-    abandon: bool,
-    ended: bool,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Shared {
-    pub(crate) fn new() -> Self {
-        let (inbox, wake, counters) = (Mutex::default(), Condvar::new(), Counters::default());
-        Self { inbox, wake, counters }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn submit(&self, shard: ShardId, batch: StoreBatch) {
-        self.push(Request::Batch(shard, batch));
-    }
-
-    pub(crate) fn load(&self, shard: ShardId, load: StoreLoad) {
-        self.push(Request::Load(shard, load));
-    }
-
-    fn push(&self, request: Request) {
-        self.lock().requests.push(request);
-        self.wake.notify_all();
-    }
-
-    pub(crate) fn stop(&self) -> bool {
-        let mut inbox = self.lock();
-        inbox.stop = true;
-        self.wake.notify_all();
-        let wait = self.wake.wait_timeout_while(inbox, STOP_MAX, |inbox| !inbox.ended);
-        inbox = wait.unwrap_or_else(PoisonError::into_inner).0;
-        let ended = inbox.ended;
-        let thread = inbox.thread.take().filter(|_| ended);
-        drop(inbox);
-        if let Some(thread) = thread {
-            let _ = thread.join();
-        }
-        ended
-    }
-
-    pub(crate) fn abandon(&self) {
-        let mut inbox = self.lock();
-        inbox.abandon = true;
-        self.wake.notify_all();
-        let thread = inbox.thread.take();
-        drop(inbox);
-        if let Some(thread) = thread {
-            let _ = thread.join();
+impl Worker {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        device: Device,
+        known: Known,
+        durability: Durability,
+        secret: u128,
+    ) -> Self {
+        Self {
+            shared,
+            device,
+            known,
+            durability,
+            joins: Joins::default(),
+            group: Group::new(secret),
+            backlog: VecDeque::new(),
+            tokens: Vec::new(),
+            loads: Vec::new(),
+            unsynced_since: None,
         }
     }
-}
 
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+    /// Until it is told to stop.
+    pub(crate) fn run(mut self) {
+        let is_orderly = loop {
+            match self.turn() {
+                Ok(true) => {}
+                Ok(false) => break true,
+                Err(Ended) => break false,
+            }
+        };
+        self.device.close(is_orderly, &self.shared);
+        self.shared.ended();
     }
-}
 
-/// Starts the thread.
-pub(crate) fn start(shared: &Arc<Shared>, events: Events, _alarm: Alarms) {
-    let own = Arc::clone(shared);
-    let body = move || run(&own, &events);
-    let thread = std::thread::Builder::new().name("martlet-store".to_owned()).spawn(body);
-    shared.lock().thread = Some(thread.expect("a thread can be made at the start"));
-}
-
-fn run(shared: &Shared, events: &Events) {
-    loop {
-        let mut inbox = shared.lock();
-        while inbox.requests.is_empty() && !inbox.stop && !inbox.abandon {
-            inbox = shared.wake.wait(inbox).unwrap_or_else(PoisonError::into_inner);
+    /// One group commit with everything around it. Whether there may be more.
+    fn turn(&mut self) -> Result<bool, Ended> {
+        let is_idle = self.backlog.is_empty();
+        let Taken { requests, stop } = self.shared.take(is_idle, self.next_look())?;
+        self.backlog.extend(requests);
+        self.absorb();
+        self.commit()?;
+        for (shard, token) in self.tokens.drain(..) {
+            add(&self.shared.counters.batches, 1);
+            self.device.tell(shard, StoreEvent::Stored(token));
         }
-        let requests = std::mem::take(&mut inbox.requests);
-        let end = inbox.abandon || (inbox.stop && requests.is_empty());
-        inbox.ended = end;
-        drop(inbox);
-        for request in requests {
-            match request {
-                Request::Batch(shard, batch) => {
-                    add(&shared.counters.batches, 1);
-                    events(shard, StoreEvent::Stored(batch.token));
-                }
-                Request::Load(shard, load) => {
-                    add(&shared.counters.loads, 1);
-                    events(shard, StoreEvent::Loaded(Box::new(nothing(&load))));
-                }
+        self.answer_loads()?;
+        let ends = stop && self.backlog.is_empty() && self.group.is_empty();
+        self.keep_time(ends)?;
+        Ok(!ends)
+    }
+
+    /// When the thread has to look at something even if nobody hands anything in.
+    fn next_look(&self) -> Option<Duration> {
+        let sync = match (self.durability, self.unsynced_since) {
+            (Durability::Interval(interval), Some(since)) => {
+                Some(interval.saturating_sub(since.elapsed()))
+            }
+            _ => None,
+        };
+        [sync, self.device.next_look()].into_iter().flatten().min()
+    }
+
+    /// Puts what was handed in into the group, as much as fits.
+    fn absorb(&mut self) {
+        while self.group.ops() < GROUP_OPS_MAX && self.group.bytes() < GROUP_BYTES_MAX {
+            match self.backlog.pop_front() {
+                None => break,
+                Some(Request::Load(shard, load)) => self.loads.push((shard, load)),
+                Some(Request::Batch(shard, batch)) => self.put(shard, batch),
             }
         }
-        if end {
-            shared.wake.notify_all();
+    }
+
+    fn put(&mut self, shard: ShardId, batch: StoreBatch) {
+        let StoreBatch { token, join, now, ops } = batch;
+        add(&self.shared.counters.ops, ops.len() as u64);
+        let Some(join) = join else {
+            for op in ops {
+                if let Some(op) = self.joins.overtake(op) {
+                    self.group.apply(op, now, &self.known);
+                }
+            }
+            self.tokens.push((shard, token));
             return;
+        };
+        let ops = ops.into_iter().map(Some).collect();
+        let parts = self.joins.add(join, Part { shard, token, now, ops });
+        for Part { shard, token, now, ops } in parts.into_iter().flatten() {
+            ops.into_iter().flatten().for_each(|op| self.group.apply(op, now, &self.known));
+            self.tokens.push((shard, token));
         }
     }
-}
 
-fn nothing(load: &StoreLoad) -> Loaded {
-    let (session, from) = (load.session, load.from);
-    Loaded { session, from, entries: Vec::new(), damaged: 0, done: true }
+    /// Makes the group durable, however long that takes.
+    fn commit(&mut self) -> Result<(), Ended> {
+        if self.group.is_empty() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let ops = loop {
+            match flatten(&self.group, &mut self.known, self.device.disk()) {
+                Ok(ops) => break ops,
+                Err(error) => self.device.recover(Trouble::Read(error), &self.shared)?,
+            }
+        };
+        self.group.clear();
+        if ops.is_empty() {
+            return Ok(());
+        }
+        let is_sync = self.durability == Durability::Sync;
+        while let Err(trouble) = self.device.commit(&ops, is_sync, &self.shared) {
+            self.device.recover(trouble?, &self.shared)?;
+        }
+        self.device.works(&self.shared);
+        if !is_sync {
+            self.unsynced_since.get_or_insert_with(Instant::now);
+        }
+        self.count(&ops, began.elapsed());
+        Ok(())
+    }
+
+    fn count(&mut self, ops: &[DiskOp], time: Duration) {
+        let bytes = |op: &DiskOp| op.key.len() + op.value.as_ref().map_or(0, |value| value.len());
+        let bytes = ops.iter().map(bytes).sum::<usize>() as u64;
+        let counters = &self.shared.counters;
+        add(&counters.commits, 1);
+        add(&counters.records, ops.len() as u64);
+        add(&counters.bytes, bytes);
+        counters.raise_commit_max(time);
+        self.device.written(bytes);
+    }
+
+    /// Answers all questions: everything that was handed in before them is committed.
+    fn answer_loads(&mut self) -> Result<(), Ended> {
+        for (shard, load) in std::mem::take(&mut self.loads) {
+            let answer = loop {
+                match answer(&load, self.device.disk(), &self.joins) {
+                    Ok(answer) => break answer,
+                    Err(error) => self.device.recover(Trouble::Read(error), &self.shared)?,
+                }
+            };
+            add(&self.shared.counters.loads, 1);
+            if !answer.damaged.is_empty() {
+                self.device.damaged(answer.damaged.len() as u64, &self.shared);
+            }
+            let session = load.session;
+            for seq in answer.damaged {
+                let op = StoreOp::RemoveEntry { session, seq };
+                self.group.apply(op, martlet_engine::Now::default(), &self.known);
+            }
+            self.device.tell(shard, StoreEvent::Loaded(Box::new(answer.loaded)));
+        }
+        Ok(())
+    }
+
+    /// What is due by the clock.
+    fn keep_time(&mut self, ends: bool) -> Result<(), Ended> {
+        if let (Durability::Interval(interval), Some(since)) =
+            (self.durability, self.unsynced_since)
+            && (ends || since.elapsed() >= interval)
+        {
+            while let Err(error) = self.device.disk().sync() {
+                self.device.recover(Trouble::Write(error), &self.shared)?;
+            }
+            self.unsynced_since = None;
+        }
+        self.device.look(&self.shared)
+    }
 }
