@@ -102,10 +102,13 @@ pub struct Limits {
     pub window_messages: usize,
     /// Bytes of them.
     pub window_bytes: usize,
-    /// Milliseconds within which the acknowledgement of a message is waited for before the message
-    /// is written. Much longer than a prompt client needs, so that what it takes at once is never
-    /// written; short for whoever published to a client that has just stopped answering.
+    /// Milliseconds at most that a message to a client which acknowledges promptly is not written:
+    /// its acknowledgement may come first, and then it never is. How long exactly follows from how
+    /// quickly clients acknowledge at the time.
     pub linger_ms: u64,
+    /// The same at least. Whoever published to a client that has just stopped answering waits so
+    /// long for nothing.
+    pub linger_min_ms: u64,
     /// Answers held back for one connection until the store has what they promise; with more the
     /// connection is not read.
     pub held_max: usize,
@@ -177,7 +180,8 @@ impl Default for Limits {
             stored_queues_bytes_max: 8192 * MIB,
             window_messages: 256,
             window_bytes: MIB / 4,
-            linger_ms: 20,
+            linger_ms: 100,
+            linger_min_ms: 5,
             held_max: 4096,
             unstored_bytes_max: 64 * MIB,
             outbox_bytes_max: 16 * MIB,

@@ -51,6 +51,7 @@ pub(crate) struct Peers {
     pub(crate) ledger: Ledger,
     /// Durable sessions with something in flight that is not written, and when to look at them.
     lingering: VecDeque<(u64, SessionKey)>,
+    ack_time: keep::AckTime,
     drops: DropLog,
 }
 
@@ -74,6 +75,7 @@ impl Peers {
             stored_bytes: 0,
             ledger: Ledger::new(shard, config.store, asks_always),
             lingering: VecDeque::new(),
+            ack_time: keep::AckTime::default(),
             conns: Conns::default(),
             sessions: Sessions::new(shard, seed),
             limits,

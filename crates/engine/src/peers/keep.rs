@@ -22,6 +22,32 @@ use crate::sessions::Session;
 use crate::stats::Drop;
 use crate::store::{Loaded, StoreLoad, StoreOp, StoreToken};
 
+/// A message is written when its acknowledgement takes so many times as long as usual.
+const LINGER_FACTOR: u64 = 4;
+
+/// How long clients take to acknowledge, on average of late.
+#[derive(Debug, Default)]
+pub(super) struct AckTime {
+    /// In 1/64 of a millisecond.
+    average: u64,
+}
+
+impl AckTime {
+    /// Each sample counts for so much of the average.
+    const SHIFT: u32 = 6;
+
+    fn average_ms(&self) -> u64 {
+        self.average >> Self::SHIFT
+    }
+
+    /// Samples beyond `max_ms` are of clients that were away.
+    fn add(&mut self, sample_ms: u32, max_ms: u64) {
+        if u64::from(sample_ms) <= max_ms {
+            self.average = self.average + u64::from(sample_ms) - (self.average >> Self::SHIFT);
+        }
+    }
+}
+
 impl Peers {
     pub(super) fn deliver_durable(&mut self, slot: u32, view: &mut PublishView<'_>, terms: Terms) {
         let message = view.keep(&mut self.frames);
@@ -328,7 +354,7 @@ impl Peers {
     /// Writes what is in flight to a session and not written: all of it, or what its client should
     /// have acknowledged by now. When to look again.
     pub(crate) fn write_young(&mut self, slot: u32, all: bool) -> Option<u64> {
-        let linger_ms = if all { 0 } else { self.limits.linger_ms as u32 };
+        let linger_ms = if all { 0 } else { self.linger_ms() as u32 };
         let now_ms = self.now.mono_ms as u32;
         let session = self.sessions.get_mut(slot)?;
         let Session { durable, outgoing, .. } = session;
@@ -367,6 +393,13 @@ impl Peers {
         oldest_ms.map(|age_ms| self.now.mono_ms + u64::from(linger_ms - age_ms))
     }
 
+    /// Milliseconds that a prompt client has to acknowledge a message before it is written: some
+    /// times what clients need at present, for a busy broker's are not slow.
+    fn linger_ms(&self) -> u64 {
+        let (min_ms, max_ms) = (self.limits.linger_min_ms, self.limits.linger_ms);
+        (LINGER_FACTOR * self.ack_time.average_ms()).clamp(min_ms.min(max_ms), max_ms)
+    }
+
     /// The shard looks at the session when its client should have acknowledged.
     pub(super) fn watch(&mut self, slot: u32) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
@@ -374,7 +407,7 @@ impl Peers {
         if let Some(durable) = &mut session.durable
             && !std::mem::replace(&mut durable.is_watched, true)
         {
-            self.lingering.push_back((self.now.mono_ms + self.limits.linger_ms, key));
+            self.lingering.push_back((self.now.mono_ms + self.linger_ms(), key));
         }
     }
 
@@ -404,6 +437,7 @@ impl Peers {
         let Some(pending) = kept else { return };
         self.release(slot, pending.bytes());
         let place = pending.place;
+        let linger_ms = self.linger_ms();
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let Some(durable) = &mut session.durable else { return };
         if place.seq == 0 {
@@ -411,7 +445,8 @@ impl Peers {
         }
         if place.sent {
             let age_ms = (self.now.mono_ms as u32).wrapping_sub(place.sent_at_ms);
-            durable.acks_promptly = u64::from(age_ms) < self.limits.linger_ms;
+            durable.acks_promptly = u64::from(age_ms) < linger_ms;
+            self.ack_time.add(age_ms, self.limits.linger_ms);
         }
         match place.written {
             Written::Nothing(Some(promise)) => self.ledger.release(promise, false),
