@@ -270,6 +270,10 @@ impl Ledger {
 
     /// One thing that the promise waited for has come about.
     pub(crate) fn release(&mut self, promise: PromiseId, refused: bool) {
+        // The message that is passing through has not come to its promise yet.
+        if self.effects.as_mut().is_some_and(|effects| effects.release(promise, refused)) {
+            return;
+        }
         let mut next = Some((promise, refused));
         while let Some((promise, refused)) = next.take() {
             let Some(kept) = self.promises.release(promise, refused) else { return };

@@ -34,6 +34,19 @@ pub(super) struct Effects {
     bytes_start: usize,
 }
 
+impl Effects {
+    /// Something that the promise was going to wait for has come about already. Whether it is this
+    /// promise.
+    pub(super) fn release(&mut self, promise: PromiseId, refused: bool) -> bool {
+        let is_this = self.promise == promise;
+        if is_this {
+            self.left -= 1;
+            self.refused |= refused;
+        }
+        is_this
+    }
+}
+
 impl Ledger {
     /// A message begins to pass through. `join`: the exchange of another shard that it is part of;
     /// 0: none. `may_join`: what it leaves has to be safe all at once.
@@ -166,5 +179,27 @@ impl Ledger {
         }
         self.promises.make(effects.promise, effects.left, then, effects.refused);
         Some(effects.promise)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ConnId, ShardId};
+
+    const THEN: Then = Then::Answer { conn: ConnId(1), serial: 1, number: 0 };
+
+    #[test]
+    fn what_comes_about_while_the_message_passes_is_not_waited_for() {
+        let mut ledger = Ledger::new(ShardId(0), true, false);
+        ledger.begin_effects(0, false);
+        let (too_large, sent) = (ledger.wait_young(), ledger.wait_young());
+        assert!(too_large.is_some() && too_large == sent, "one promise");
+        let promise = too_large.expect("effects have begun");
+        ledger.release(promise, false);
+        assert!(ledger.waits(), "the other delivery");
+        assert_eq!(ledger.end_effects(Now::default(), THEN), Some(promise));
+        ledger.release(promise, false);
+        assert_eq!(ledger.take_kept(), [(THEN, false)]);
     }
 }

@@ -315,6 +315,7 @@ impl Peers {
         debug_assert_eq!(asked.from, loaded.from, "one question at a time");
         let queue = session.queue.get_or_insert_with(Box::<Queue>::default);
         let tail = &mut durable.tail;
+        let mut since = asked.since;
         for entry in loaded.entries {
             let message = Arc::new(Message::restore(entry.message, now));
             let place = Place { seq: entry.seq, ..Place::default() };
@@ -322,12 +323,17 @@ impl Peers {
             tail.messages = tail.messages.saturating_sub(1);
             tail.bytes = tail.bytes.saturating_sub(pending.bytes() as u64);
             tail.from = entry.seq + 1;
+            if entry.seq >= since.from {
+                // The store has seen what came after the question, too.
+                since.messages = since.messages.saturating_sub(1);
+                since.bytes = since.bytes.saturating_sub(pending.bytes() as u64);
+            }
             queue.push(pending);
         }
         tail.messages = tail.messages.saturating_sub(loaded.damaged);
         if loaded.done {
             // What else was thought to be there could not be read.
-            (tail.messages, tail.bytes) = (asked.since.messages, asked.since.bytes);
+            (tail.messages, tail.bytes) = (since.messages, since.bytes);
         }
         self.recount(slot, before);
         if self.limits.queue_full == QueueFull::DropOldest {
