@@ -77,11 +77,16 @@ impl Ledger {
         }
     }
 
+    /// Whether what the message leaves on several shards has to be safe all at once.
+    pub(crate) fn may_join(&self) -> bool {
+        let may_join = |effects: &Effects| effects.may_join && effects.join.is_none();
+        self.enabled && self.effects.as_ref().is_some_and(may_join)
+    }
+
     /// What the message leaves here becomes durable together with what it leaves on other shards,
     /// if it has to.
     pub(crate) fn join_effects(&mut self) {
-        let joins = |effects: &Effects| effects.may_join && effects.join.is_none();
-        if self.enabled && self.effects.as_ref().is_some_and(joins) {
+        if self.may_join() {
             self.last_join += 1;
             self.join(u64::from(self.shard.0) << JOIN_COUNTER_BITS | self.last_join);
         }

@@ -380,7 +380,11 @@ impl Shard {
         let durably = self.router.interested_durably(view.topic);
         let here = durably.contains(own.0);
         let elsewhere = durably.len() - usize::from(here);
-        if elsewhere > 0 || view.retain && self.homes.of(view.topic) != own {
+        if self.peers.ledger.may_join() && {
+            elsewhere > 0
+                || view.retain && self.homes.of(view.topic) != own
+                || here && self.homes.shards() > 1 && self.router.has_group(view.topic)
+        } {
             self.peers.ledger.join_effects();
         }
         let is_shared = here && self.has_several(matched)

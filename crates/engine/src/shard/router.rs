@@ -105,6 +105,13 @@ impl Router {
         !matched.is_empty()
     }
 
+    /// Whether a share group of this shard matches the topic: its members may be anywhere.
+    pub(super) fn has_group(&self, topic: &str) -> bool {
+        let mut matched = Vec::new();
+        self.shares.route(topic, &mut matched);
+        !matched.is_empty()
+    }
+
     pub(super) fn check_invariants(&self, sessions: &Sessions) {
         let mut subscriptions = 0;
         for session in sessions.iter() {
