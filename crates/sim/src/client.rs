@@ -123,6 +123,8 @@ struct Memory {
     fragile: Vec<u16>,
     outgoing: Vec<Outgoing>,
     next_id: u16,
+    /// Which broker it spoke to last.
+    life: u64,
     /// Which session that is, in the book.
     session: Option<usize>,
 }
@@ -134,6 +136,8 @@ struct Link {
     /// CONNACK with success was read.
     open: bool,
     inbox: Vec<u8>,
+    /// Which broker that is.
+    life: u64,
     owed: VecDeque<Owed>,
     /// Subscription changes without an answer.
     asked: Vec<u16>,
@@ -222,6 +226,15 @@ impl Client {
             && self.memory.outgoing.is_empty()
     }
 
+    /// Its messages over this connection without an answer, and whether that would be PUBCOMP.
+    #[must_use]
+    pub fn unanswered(&self) -> Vec<(u32, bool)> {
+        let resumed = self.link.as_ref().is_some_and(|link| link.resumed);
+        let here = |outgoing: &&Outgoing| resumed || Some(outgoing.wire) == self.wire();
+        let outgoing = self.memory.outgoing.iter().filter(here);
+        outgoing.map(|outgoing| (outgoing.message, outgoing.released)).collect()
+    }
+
     /// What is unfinished, for a person.
     #[must_use]
     pub fn unfinished(&self) -> String {
@@ -244,7 +257,7 @@ impl Client {
         let Some(link) = &mut self.link else { return 0 };
         let mut bytes = Vec::new();
         packet.put(version, &mut bytes);
-        link.sent_ms = stage.world.now.mono_ms;
+        link.sent_ms = stage.world.time_ms();
         let (step, wire) = (stage.world.step, link.wire);
         stage.world.trace.line(step, format_args!("{} wire {wire} sends {packet:?}", self.id));
         stage.world.wires[wire].client_writes(&bytes)

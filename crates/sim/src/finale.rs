@@ -1,11 +1,11 @@
 //! The end of a run: everybody comes back, everything is delivered, and what the oracles require is
 //! looked for. Must not know the rules themselves.
 
-use martlet_engine::Drop;
 use martlet_proto::{Qos, SubscriptionOptions};
 
 use crate::client::all_topics;
 use crate::host::Letter;
+use crate::plan::Plan;
 use crate::port;
 use crate::run::Run;
 use crate::wire::Place;
@@ -13,10 +13,20 @@ use crate::wire::Place;
 /// Rounds after which a run that does not come to rest counts as stalled.
 const ROUNDS_MAX: usize = 3000;
 
+/// How long an acknowledgement may take, at rest.
+const SOON_MS: u64 = 1_000;
+
 /// Brings the run to rest and checks what has to hold then.
 pub(crate) fn finish(run: &mut Run) {
     // Whoever was slow is not any more.
     run.world.pipe_bytes = 1 << 20;
+    run.world.store_stuck = false;
+    if let Some(store) = &mut run.world.store {
+        store.set_health(martlet_engine::store::StoreHealth::Healthy);
+        run.book.step = run.world.step;
+        run.book.health_changed(store.health());
+        run.world.hear_store();
+    }
     for evil in &mut run.evil {
         evil.leave(&mut run.world);
     }
@@ -25,55 +35,105 @@ pub(crate) fn finish(run: &mut Run) {
     }
     let everybody: Vec<usize> = (0..=run.plan.clients).collect();
     come_to_rest(run, &everybody);
+    if run.plan.store.as_ref().is_some_and(|store| store.crash_permille > 0) {
+        die_once_more(run, &everybody);
+    }
     if run.random.chance(30) {
         pass_long_time(run, &everybody);
     }
+    if run.circles {
+        return;
+    }
     run.world.step += 1;
     run.absorb();
-    let dropped = dropped(run);
+    let dropped = run.world.dropped();
     run.book.check_required(dropped);
     run.book.check_shared(dropped);
     probe(run);
+    if run.circles {
+        return;
+    }
     if run.plan.shutdown {
         shut_down(run);
     }
 }
 
-/// Messages that the broker says it dropped because a queue was full.
-fn dropped(run: &Run) -> u64 {
-    let stats = run.world.hosts.iter().map(|host| host.shard.stats());
-    let reasons = [Drop::QueueFull, Drop::QueuesFull, Drop::OutboxFull];
-    stats.map(|s| reasons.map(|reason| s.dropped[reason as usize]).iter().sum::<u64>()).sum()
+/// A crash of a broker that is at rest takes nothing; one under way may.
+fn die_once_more(run: &mut Run, everybody: &[usize]) {
+    if run.random.chance(50) && run.book.failure().is_none() {
+        run.crash();
+        come_to_rest(run, everybody);
+    }
+    if run.random.chance(50) && run.book.failure().is_none() {
+        run.crash();
+        for _ in 0..run.random.between(1, 10) {
+            connect_all(run, everybody);
+            round(run);
+        }
+        run.crash();
+        come_to_rest(run, everybody);
+    }
+}
+
+fn connect_all(run: &mut Run, numbers: &[usize]) {
+    for number in numbers.iter().copied() {
+        run.with_client(number, |client, stage| {
+            if client.wire().is_none() {
+                client.connect(stage, false);
+            }
+            client.acknowledge(stage, usize::MAX);
+            client.leave_old_links(stage);
+        });
+    }
 }
 
 /// Everybody is connected and has nothing unfinished.
 fn come_to_rest(run: &mut Run, numbers: &[usize]) {
-    for _ in 0..ROUNDS_MAX {
-        for number in numbers.iter().copied() {
-            run.with_client(number, |client, stage| {
-                if client.wire().is_none() {
-                    client.connect(stage, false);
-                }
-                client.acknowledge(stage, usize::MAX);
-                client.leave_old_links(stage);
-            });
-        }
+    let mut waits = if run.plan.store.is_some() { 200 } else { 0 };
+    let rounds_max = if refuses(run) { ROUNDS_MAX / 10 } else { ROUNDS_MAX };
+    for _ in 0..rounds_max {
+        connect_all(run, numbers);
         let moved = round(run);
         if run.book.failure().is_some() {
             return;
         }
         let at_rest = numbers.iter().all(|number| run.clients[*number].is_at_rest());
-        if !moved && at_rest && run.world.is_quiet() {
+        if !moved && at_rest && run.world.is_settled() {
             return;
         }
         if !moved && !at_rest {
-            break;
+            // What waits for an acknowledgement may be written a little later.
+            let soon_ms =
+                run.world.next_deadline_ms().map(|at| at.saturating_sub(run.world.now.mono_ms));
+            match soon_ms.filter(|by_ms| *by_ms <= SOON_MS && waits > 0) {
+                Some(by_ms) => {
+                    run.keep_alive(by_ms);
+                    run.advance(by_ms);
+                }
+                None => break,
+            }
+            waits -= 1;
         }
     }
     stalled(run, numbers);
 }
 
+/// Whether publishers suffer from full queues. One of MQTT 3 that fills its own queue is disconnected
+/// and does the same again, for ever.
+fn refuses(run: &Run) -> bool {
+    let limits = &run.plan.limits;
+    limits.queue_full == martlet_engine::QueueFull::Refuse && Plan::bounds_queues(limits)
+}
+
 fn stalled(run: &mut Run, numbers: &[usize]) {
+    let is_circling = |number: usize| {
+        let client = &run.clients[number];
+        client.is_at_rest() || !client.profile.version.is_v5()
+    };
+    run.circles = refuses(run) && numbers.iter().all(|number| is_circling(*number));
+    if run.circles {
+        return;
+    }
     let who: Vec<String> = numbers
         .iter()
         .map(|number| &run.clients[*number])
@@ -98,6 +158,12 @@ fn round(run: &mut Run) -> bool {
     let before = run.world.step;
     while !run.world.questions.is_empty() {
         port::answer_one(&mut run.world, &mut run.random);
+    }
+    for _ in 0..8 {
+        if run.world.store_is_runnable() {
+            run.world.run_store(&mut run.random);
+            run.absorb();
+        }
     }
     for wire in run.world.live.clone() {
         run.world.unblock(wire);

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use martlet_engine::store::{StoreBatch, StoreEvent, StoreLoad};
 use martlet_engine::{AuthToken, ConnId, Mail, Moved, Outputs, Shard, ShardId, Verdict};
 
 /// Something in a mailbox, in the order in which it was pushed.
@@ -14,6 +15,8 @@ pub enum Letter {
     Moved(usize, Box<Moved>),
     /// The authentication port has decided.
     Verdict(AuthToken, Verdict),
+    /// The store has something to say.
+    Store(StoreEvent),
     /// The broker stops.
     Shutdown,
 }
@@ -21,6 +24,10 @@ pub enum Letter {
 /// One thing to carry out. Between two of them other shards may have turns.
 #[derive(Debug)]
 pub enum Chore {
+    /// Hand a batch to the store.
+    Store(StoreBatch),
+    /// Ask the store.
+    Load(StoreLoad),
     /// Push a batch to another shard.
     Mail(ShardId, Mail),
     /// Write a connection's outbox once.
@@ -48,7 +55,7 @@ pub struct Host {
     pub more: bool,
     /// The step of the last turn.
     pub turned: u64,
-    /// Monotonic time of the last turn's end.
+    /// The time of the last turn's end.
     pub turned_at_ms: u64,
     /// The wire of each connection number.
     wires: Vec<Option<usize>>,

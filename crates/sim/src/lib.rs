@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+mod crash;
 mod evil;
 mod finale;
 mod host;

@@ -41,7 +41,9 @@ fn main() -> ExitCode {
         }
     };
     // The message of a broken invariant is printed with its seed.
-    std::panic::set_hook(Box::new(|_| {}));
+    if !args.trace {
+        std::panic::set_hook(Box::new(|_| {}));
+    }
     let next = AtomicU64::new(args.start);
     let tally = Mutex::new(Tally::default());
     let threads = if args.seeds == 1 { 1 } else { THREADS };

@@ -5,6 +5,7 @@
 //! which its answer was read. What certainly held in that interval is required; what may have held
 //! is allowed.
 
+mod crash;
 mod delivery;
 mod ending;
 mod limits;
@@ -13,13 +14,16 @@ mod order;
 mod retained;
 mod session;
 mod shared;
+mod waiting;
 mod wills;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use martlet_engine::store::StoreHealth;
 use martlet_proto::Version;
 
+pub use crash::Flight;
 pub use delivery::{Delivery, forward};
 pub use message::{Kind, Message, PAYLOAD_HEAD, payload_id};
 pub use session::{ConnectRecord, Credentials, DisconnectRecord, Op, Session, Wanted, WireRecord};
@@ -67,6 +71,10 @@ pub struct ClientRecord {
     pub connected: Option<usize>,
     /// When its session ends, while it is not connected.
     pub expires_at_ms: u64,
+    /// When it has surely ended.
+    pub gone_at_ms: u64,
+    /// The store does not know when its connection ended: that was with the broker.
+    pub unwritten: bool,
 }
 
 /// The model.
@@ -90,6 +98,13 @@ pub struct Book {
     pub shutting_down: bool,
     /// The broker's limits.
     pub limits: martlet_engine::Limits,
+    /// The broker has a store.
+    pub store: bool,
+    /// There are evil clients.
+    pub has_strangers: bool,
+    /// When brokers died.
+    pub crashes: Vec<Step>,
+    health: Vec<(Step, StoreHealth)>,
     wills: Vec<Will>,
     /// Acknowledged messages that may still be in the mail.
     unsettled: Vec<u32>,

@@ -1,9 +1,26 @@
 //! What kind of run a seed stands for: how many shards and clients, which faults, which limits.
 //! Must not know how a run goes.
 
-use martlet_engine::Limits;
+use martlet_engine::{Limits, QueueFull};
 
 use crate::random::Random;
+
+/// How a durable broker's store behaves, and how often the broker dies.
+#[derive(Debug, Clone)]
+pub struct StorePlan {
+    /// The broker dies in so many of 1000 steps.
+    pub crash_permille: usize,
+    /// How often the store does something, beside 45 for the shards.
+    pub weight: usize,
+    /// It stands still for a while, now and then.
+    pub stalls: bool,
+    /// It is full or failing for a while, now and then.
+    pub sickens: bool,
+    /// It loses messages, now and then.
+    pub damages: bool,
+    /// The monitor has a durable session, so that every message has a durable effect.
+    pub monitored: bool,
+}
 
 /// The parameters of one run.
 #[derive(Debug, Clone)]
@@ -42,6 +59,8 @@ pub struct Plan {
     pub shutdown: bool,
     /// Largest step of time, in milliseconds.
     pub time_step_max_ms: usize,
+    /// The broker has a store.
+    pub store: Option<StorePlan>,
     /// Check the invariants after each input, not only after each turn.
     pub check_each_input: bool,
 }
@@ -53,7 +72,7 @@ impl Plan {
         let mut random = Random::new(seed ^ 0x706c_616e);
         let shards = random.pick(&[1, 2, 2, 3, 3, 8]);
         let slow = shards > 1 && random.chance(40);
-        Self {
+        let mut plan = Self {
             seed,
             shards,
             clients: random.between(2, 7),
@@ -72,7 +91,40 @@ impl Plan {
             shutdown: random.chance(25),
             time_step_max_ms: random.pick(&[20, 500, 5_000]),
             check_each_input: random.chance(12),
+            store: None,
+        };
+        plan.add_store(&mut Random::new(seed ^ 0x7374_6f72));
+        plan
+    }
+
+    /// Half of the seeds have a store. The other draws do not depend on it.
+    fn add_store(&mut self, random: &mut Random) {
+        if random.chance(45) {
+            return;
         }
+        self.store = Some(StorePlan {
+            crash_permille: random.pick(&[0, 2, 4, 10, 30]),
+            weight: random.pick(&[3, 15, 40]),
+            stalls: random.chance(25),
+            sickens: random.chance(20),
+            damages: random.chance(5),
+            monitored: random.chance(35),
+        });
+        let limits = &mut self.limits;
+        limits.window_messages = random.pick(&[1, 2, 10, 256]);
+        limits.window_bytes = random.pick(&[1, 200, 100_000]);
+        limits.linger_ms = random.pick(&[0, 1, 20, 1_000]);
+        limits.held_max = random.pick(&[1, 3, 4096]);
+        limits.unstored_bytes_max = random.pick(&[300, 5_000, 1 << 26]);
+        limits.queue_full =
+            random.pick(&[QueueFull::DropNew, QueueFull::DropOldest, QueueFull::Refuse]);
+        limits.stored_queue_messages_max = random.pick(&[3, 20, 100_000, 100_000, 100_000]);
+    }
+
+    /// Whether a queue may come to its bounds.
+    #[must_use]
+    pub fn bounds_queues(limits: &Limits) -> bool {
+        limits.queue_messages_max.min(limits.stored_queue_messages_max) < 1000
     }
 }
 

@@ -1,6 +1,7 @@
 //! One run: clients, shards and time in whatever order chance gives, then the finale. Must not know
 //! any rule: it calls the oracles at the moments for which they are made.
 
+use martlet_engine::store::StoreHealth;
 use martlet_proto::{Qos, RetainHandling, SubscriptionOptions, Version};
 
 use crate::client::{AckPolicy, Client, Profile, Stage, all_topics};
@@ -42,6 +43,8 @@ pub struct Run {
     pub book: Book,
     /// The clients: the monitor first, the probe last.
     pub clients: Vec<Client>,
+    /// Somebody does the same again and again, and nothing can be said about the rest.
+    pub circles: bool,
     /// The others.
     pub evil: Vec<Evil>,
 }
@@ -74,6 +77,9 @@ enum Choice {
     Time,
     Port,
     Unblock,
+    Store,
+    Health,
+    Monitor,
 }
 
 impl Run {
@@ -84,7 +90,11 @@ impl Run {
         let trace = Trace::new(printing);
         trace.line(0, format_args!("{plan:?}"));
         let world = World::new(&plan, trace);
-        let mut clients = vec![Client::new(0, "monitor".to_owned(), monitor())];
+        let mut first = monitor();
+        if plan.store.as_ref().is_some_and(|store| store.monitored) {
+            (first.clean_percent, first.expiry_s) = (0, u32::MAX);
+        }
+        let mut clients = vec![Client::new(0, "monitor".to_owned(), first)];
         for number in 1..=plan.clients {
             let profile = any_profile(&mut random);
             clients.push(Client::new(number, format!("client-{number}"), profile));
@@ -94,15 +104,17 @@ impl Run {
             .map(|number| Evil::new(number, number < plan.evil, &mut random))
             .collect();
         let records = clients.iter().map(record).collect();
-        let book = Book::new(records, usize::from(plan.shards), plan.limits.clone());
-        Self { plan, random, world, book, clients, evil }
+        let mut book = Book::new(records, usize::from(plan.shards), plan.limits.clone());
+        book.store = plan.store.is_some();
+        book.has_strangers = plan.evil + plan.unruly > 0;
+        Self { plan, random, world, book, clients, evil, circles: false }
     }
 
     /// Lets one client do something.
     pub fn with_client(&mut self, number: usize, act: impl FnOnce(&mut Client, &mut Stage<'_>)) {
         let Self { plan, random, world, book, clients, .. } = self;
         book.step = world.step;
-        book.now_ms = world.now.mono_ms;
+        book.now_ms = world.time_ms();
         let mut stage = Stage { world, book, random, plan };
         act(&mut clients[number], &mut stage);
     }
@@ -111,11 +123,27 @@ impl Run {
     pub fn prologue(&mut self) {
         self.with_client(0, |monitor, stage| monitor.connect(stage, true));
         finale::drain(self);
+        self.subscribe_monitor();
+        finale::drain(self);
+    }
+
+    fn subscribe_monitor(&mut self) {
         let mut options = SubscriptionOptions::new(Qos::ExactlyOnce);
         options.retain_handling = RetainHandling::DoNotSend;
         let filters = [("#", options), ("$x/#", options)];
         self.with_client(0, |monitor, stage| monitor.subscribe(stage, &filters, 0));
-        finale::drain(self);
+    }
+
+    /// After a crash the monitor comes back and subscribes anew, if it has to.
+    fn keep_monitor(&mut self) {
+        let monitor = &self.clients[0];
+        let Some(wire) = monitor.wire() else {
+            return self.with_client(0, |monitor, stage| monitor.connect(stage, false));
+        };
+        let session = self.book.session_of(wire).map(|session| &self.book.sessions[session]);
+        if monitor.is_open() && session.is_some_and(|session| session.ops.is_empty()) {
+            self.subscribe_monitor();
+        }
     }
 
     fn middle(&mut self) {
@@ -133,6 +161,15 @@ impl Run {
     fn tick(&mut self, acts_left: &mut usize) {
         let port = if self.world.questions.is_empty() { 0 } else { 10 };
         let evil = if self.evil.is_empty() { 0 } else { 8 };
+        let plan = self.plan.store.as_ref();
+        let store = plan.filter(|_| self.world.store_is_runnable()).map_or(0, |plan| plan.weight);
+        let health =
+            plan.filter(|plan| plan.stalls || plan.sickens || plan.damages).map_or(0, |_| 1);
+        if let Some(plan) = plan
+            && self.random.below(1000) < plan.crash_permille
+        {
+            return self.crash();
+        }
         let choice = self.random.weighted(&[
             (45, Choice::Shard),
             (30, Choice::Read),
@@ -141,6 +178,9 @@ impl Run {
             (2, Choice::Time),
             (port, Choice::Port),
             (3, Choice::Unblock),
+            (store, Choice::Store),
+            (health, Choice::Health),
+            (if self.world.life > 0 { 2 } else { 0 }, Choice::Monitor),
         ]);
         match choice {
             Choice::Shard => self.run_a_shard(),
@@ -156,6 +196,9 @@ impl Run {
             }
             Choice::Time => self.pass_time(),
             Choice::Port => port::answer_one(&mut self.world, &mut self.random),
+            Choice::Store => self.world.run_store(&mut self.random),
+            Choice::Health => self.change_health(),
+            Choice::Monitor => self.keep_monitor(),
             Choice::Unblock => {
                 if !self.world.live.is_empty() {
                     let at = self.random.below(self.world.live.len());
@@ -180,6 +223,33 @@ impl Run {
         if self.random.chance(self.plan.atomic_percent) {
             self.world.finish_chores(shard, &mut self.random);
         }
+    }
+
+    /// Something happens to the store, or is over.
+    fn change_health(&mut self) {
+        let Some(plan) = &self.plan.store else { return };
+        let (stalls, sickens, damages) = (plan.stalls, plan.sickens, plan.damages);
+        let Some(store) = &mut self.world.store else { return };
+        if stalls && self.random.chance(30) {
+            self.world.store_stuck = !self.world.store_stuck;
+        }
+        if sickens && self.random.chance(50) {
+            let well = StoreHealth::Healthy;
+            store.set_health(match store.health() {
+                StoreHealth::Healthy => {
+                    self.random.pick(&[StoreHealth::Full, StoreHealth::Failing])
+                }
+                _ => well,
+            });
+            self.book.health_changed(store.health());
+        }
+        if damages && self.random.chance(20) {
+            store.damage_one(&mut self.random);
+        }
+        self.world.step += 1;
+        let (step, stuck) = (self.world.step, self.world.store_stuck);
+        self.world.trace.line(step, format_args!("the store is stuck: {stuck}"));
+        self.world.hear_store();
     }
 
     fn read_a_client(&mut self) {
@@ -211,7 +281,7 @@ impl Run {
 
     /// Clients that have to say something within `by_ms` do, mostly.
     pub fn keep_alive(&mut self, by_ms: u64) {
-        let until_ms = self.world.now.mono_ms + by_ms;
+        let until_ms = self.world.time_ms() + by_ms;
         for number in 0..self.clients.len() {
             let is_due = self.clients[number].keep_alive_ms().is_some_and(|at| at <= until_ms);
             if is_due && (self.clients[number].finishing || self.random.chance(90)) {
@@ -225,14 +295,14 @@ impl Run {
         self.world.step += 1;
         self.world.now.mono_ms += by_ms;
         self.world.now.wall_ms += by_ms;
-        let (step, now) = (self.world.step, self.world.now.mono_ms);
+        let (step, now) = (self.world.step, self.world.time_ms());
         self.world.trace.line(step, format_args!("it is {now} ms"));
     }
 
     /// Shows the oracles what has happened since they last looked.
     pub fn absorb(&mut self) {
         self.book.step = self.world.step;
-        self.book.now_ms = self.world.now.mono_ms;
+        self.book.now_ms = self.world.time_ms();
         for (wire, step, now_ms) in std::mem::take(&mut self.world.ends) {
             self.book.transport_ended(wire, step, now_ms);
         }
@@ -240,11 +310,16 @@ impl Run {
             self.book.on_log(shard, &event);
             self.judge_wire(&event);
         }
+        for (id, client) in std::mem::take(&mut self.world.births) {
+            self.book.born(id, &client);
+        }
         for (shard, host) in self.world.hosts.iter().enumerate() {
             self.book.turned_at_ms[shard] = host.turned_at_ms;
         }
-        if self.world.is_quiet() {
+        if self.world.is_settled() {
             self.on_quiet();
+        } else if self.world.is_quiet() {
+            self.check_unheld();
         }
     }
 
@@ -266,6 +341,19 @@ impl Run {
                     let text = format!("shard {i} does not know that {j} wants {name}");
                     return self.book.fail("interest", text);
                 }
+            }
+        }
+    }
+
+    /// The shards have nothing to do but to wait for the store: what does not depend on it has been
+    /// done.
+    fn check_unheld(&mut self) {
+        for number in 0..self.clients.len() {
+            let client = &self.clients[number];
+            let Some(wire) = client.wire().filter(|_| client.is_open()) else { continue };
+            if self.world.is_drained(wire) {
+                let waiting = self.clients[number].unanswered();
+                self.book.check_unheld(number, wire, &waiting);
             }
         }
     }
@@ -306,6 +394,8 @@ fn record(client: &Client) -> ClientRecord {
         session: None,
         connected: None,
         expires_at_ms: u64::MAX,
+        gone_at_ms: u64::MAX,
+        unwritten: false,
     }
 }
 

@@ -31,6 +31,7 @@ pub fn run_script(seed: u64, shards: u16) -> Result<Received, String> {
     plan.auth_port = false;
     plan.sys_interval_ms = 0;
     plan.slow_shard = None;
+    plan.store = None;
     plan.pipe_bytes = 1 << 20;
     plan.limits = martlet_engine::Limits::default();
     let mut run = Run::new(plan, false);

@@ -47,7 +47,10 @@ struct Pending {
 /// What one shard has submitted, apart from parts of exchanges.
 #[derive(Debug, Default)]
 struct Queue {
-    token: u64,
+    /// All tokens so far.
+    tokens: BTreeSet<u64>,
+    /// The last that was not part of an exchange.
+    last: u64,
     pending: VecDeque<Pending>,
 }
 
@@ -117,8 +120,8 @@ impl SimStore {
     /// A shard hands over a batch.
     ///
     /// # Panics
-    /// When the batch breaks the contract's other side: tokens with gaps, a place given twice, an
-    /// exchange with too many parts.
+    /// When the batch breaks the contract's other side: a token twice or, apart from exchanges, out of
+    /// order, a place given twice, an exchange with too many parts.
     pub fn submit(&mut self, shard: ShardId, batch: StoreBatch) {
         self.counts.submitted += 1;
         self.serial += 1;
@@ -129,9 +132,12 @@ impl SimStore {
         let pending = Pending { serial: self.serial, token, now, ops };
         let at = usize::from(shard.0);
         let queue = &mut self.queues[at];
-        queue.token += 1;
-        assert_eq!(token.0, queue.token, "the tokens of {shard:?} have no gaps");
-        let Some(join) = join else { return queue.pending.push_back(pending) };
+        assert!(queue.tokens.insert(token.0), "{token:?} of {shard:?} comes twice");
+        let Some(join) = join else {
+            assert!(token.0 > queue.last, "{token:?} of {shard:?} comes after {}", queue.last);
+            queue.last = token.0;
+            return queue.pending.push_back(pending);
+        };
         assert!(!self.over.contains(&join.id), "exchange {} is over", join.id);
         let exchange = self.exchanges.entry(join.id).or_default();
         exchange.parts.push((at, pending));

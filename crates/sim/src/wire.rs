@@ -143,6 +143,16 @@ impl Wire {
         }
     }
 
+    /// The server is gone, all of a sudden: of what it wrote the first `kept` bytes arrive.
+    pub fn server_dies(&mut self, kept: usize) {
+        self.place = Place::Gone;
+        self.server_ended = true;
+        self.truncated = true;
+        self.blocked = false;
+        self.to_client.truncate(kept);
+        self.to_server.clear();
+    }
+
     /// The client will not read any more.
     pub fn stop_reading(&mut self) {
         self.deaf = true;

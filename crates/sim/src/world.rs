@@ -2,8 +2,10 @@
 //! shards run in whatever order the caller chooses; between two outputs of one turn others may run.
 //! Must not know clients or oracles: it keeps the broker's log for them.
 
+use std::collections::BTreeSet;
 use std::io::IoSlice;
 
+use martlet_engine::store::{SessionId, StoreBatch, StoreOp};
 use martlet_engine::{
     AuthMode, AuthRequest, ConnId, Input, LogEvent, Now, Shard, ShardConfig, ShardId, TransportEnd,
 };
@@ -11,8 +13,17 @@ use martlet_engine::{
 use crate::host::{Chore, Host, Letter};
 use crate::plan::Plan;
 use crate::random::Random;
+use crate::store::SimStore;
 use crate::trace::Trace;
 use crate::wire::{ClientEnd, Place, Wire};
+
+/// The wall clock when a run begins.
+const WALL_MS: u64 = 1_700_000_000_000;
+
+/// A wall-clock time in the time of the run.
+pub(crate) fn book_ms(wall_ms: u64) -> u64 {
+    wall_ms - WALL_MS
+}
 
 /// The broker and all transports to it.
 #[derive(Debug)]
@@ -34,6 +45,18 @@ pub struct World {
     pub ends: Vec<(usize, u64, u64)>,
     /// Questions to the authentication port: shard and request.
     pub questions: Vec<(usize, AuthRequest)>,
+    /// The store, if the broker has one.
+    pub store: Option<SimStore>,
+    /// The store does nothing until further notice.
+    pub store_stuck: bool,
+    /// New sessions of the store, not yet taken by the oracles, with their client identifiers.
+    pub births: Vec<(SessionId, String)>,
+    /// Sessions of the store that the oracles were told of.
+    pub(crate) known: BTreeSet<SessionId>,
+    /// How many brokers have died.
+    pub life: u64,
+    /// Messages that brokers of earlier lives dropped.
+    pub(crate) dropped_before: u64,
     /// Hash and lines of the run.
     pub trace: Trace,
     whole_reads_percent: usize,
@@ -46,22 +69,21 @@ impl World {
     /// A broker as the plan says, and no connections.
     #[must_use]
     pub fn new(plan: &Plan, trace: Trace) -> Self {
-        let host = |shard: u16| {
-            let mut config = ShardConfig::new(ShardId(shard), plan.shards, plan.seed);
-            config.limits = plan.limits.clone();
-            config.auth = if plan.auth_port { AuthMode::Port } else { AuthMode::AllowAnonymous };
-            config.sys_interval_ms = plan.sys_interval_ms;
-            Host::new(Shard::new(config))
-        };
         Self {
-            hosts: (0..plan.shards).map(host).collect(),
+            hosts: new_hosts(plan, plan.shards),
             wires: Vec::new(),
             live: Vec::new(),
-            now: Now { mono_ms: 1_000, wall_ms: 1_700_000_000_000 },
+            now: Now { mono_ms: 1_000, wall_ms: WALL_MS + 1_000 },
             step: 0,
             log: Vec::new(),
             ends: Vec::new(),
             questions: Vec::new(),
+            store: plan.store.is_some().then(|| SimStore::new(plan.shards)),
+            store_stuck: false,
+            births: Vec::new(),
+            known: BTreeSet::new(),
+            life: 0,
+            dropped_before: 0,
             trace,
             whole_reads_percent: plan.whole_reads_percent,
             pipe_bytes: plan.pipe_bytes,
@@ -77,10 +99,53 @@ impl World {
         self.wires.len() - 1
     }
 
+    /// The time, from the beginning of the run: the clients' and the oracles'. The shards' own
+    /// monotonic time begins anew with each broker.
+    #[must_use]
+    pub fn time_ms(&self) -> u64 {
+        book_ms(self.now.wall_ms)
+    }
+
     /// Whether no shard has anything to do but to read.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.hosts.iter().all(|host| host.is_quiet(self.now.mono_ms))
+    }
+
+    /// Whether, beyond that, nothing waits for the store.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.is_quiet() && self.store.as_ref().is_none_or(SimStore::is_idle)
+    }
+
+    /// Whether the store would do anything now.
+    #[must_use]
+    pub fn store_is_runnable(&self) -> bool {
+        !self.store_stuck && self.store.as_ref().is_some_and(|store| !store.is_idle())
+    }
+
+    /// The store does something: a group commit, or an answer.
+    pub fn run_store(&mut self, random: &mut Random) {
+        let Some(store) = self.store.as_mut().filter(|_| !self.store_stuck) else { return };
+        self.step += 1;
+        match random.below(8) {
+            0..=4 => {
+                store.commit_some(random);
+            }
+            5 => store.pump(),
+            _ => store.answer_one(random),
+        }
+        self.hear_store();
+    }
+
+    /// What the store says goes to the shards.
+    pub fn hear_store(&mut self) {
+        let Some(store) = &mut self.store else { return };
+        for (shard, event) in store.take_events() {
+            self.trace.numbers(&[self.step, u64::from(shard.0)]);
+            self.trace.line(self.step, format_args!("store to shard {}: {event:?}", shard.0));
+            self.hosts[usize::from(shard.0)].mailbox.push_back(Letter::Store(event));
+        }
     }
 
     /// Whether a turn (or a chore) of the shard would do anything.
@@ -140,7 +205,7 @@ impl World {
         }
         self.input(shard, Input::TurnEnd);
         self.hosts[shard].shard.check_invariants();
-        self.hosts[shard].turned_at_ms = self.now.mono_ms;
+        self.hosts[shard].turned_at_ms = self.time_ms();
         self.collect(shard);
         self.live.retain(|wire| self.wires[*wire].place != Place::Gone);
     }
@@ -155,6 +220,7 @@ impl World {
                 Letter::Verdict(token, verdict) => {
                     self.input(shard, Input::Verdict { token, verdict });
                 }
+                Letter::Store(event) => self.input(shard, Input::Store(event)),
                 Letter::Shutdown => self.input(shard, Input::Shutdown),
                 Letter::Moved(wire, moved) => {
                     let conn = self.hosts[shard].number(wire);
@@ -179,10 +245,11 @@ impl World {
         };
         // Several reads in one turn are rare but allowed.
         for _ in 0..random.pick(&[1, 1, 1, 1, 1, 1, 1, 2, 3]) {
+            let now_ms = self.time_ms();
             let wire = &mut self.wires[number];
             if wire.readable() > 0 && !(wire.paused && wire.client_end != Some(ClientEnd::Reset)) {
                 let count = read_size(self.whole_reads_percent, random);
-                let bytes = wire.server_reads(count, self.now.mono_ms);
+                let bytes = wire.server_reads(count, now_ms);
                 self.trace.numbers(&[number as u64, bytes.len() as u64]);
                 self.trace.bytes(&bytes);
                 self.input(shard, Input::Bytes { conn, bytes: &bytes });
@@ -204,7 +271,7 @@ impl World {
             self.gone(wire);
             // What is in the mailbox by now comes later for the shard.
             let taken = self.hosts[shard].turned;
-            self.ends.push((wire, taken, self.now.mono_ms));
+            self.ends.push((wire, taken, self.time_ms()));
             self.input(shard, Input::Closed { conn, end });
             self.hosts[shard].more = true;
         }
@@ -215,7 +282,7 @@ impl World {
         self.wires[wire].server_ended = true;
     }
 
-    fn input(&mut self, shard: usize, input: Input<'_>) {
+    pub(crate) fn input(&mut self, shard: usize, input: Input<'_>) {
         let host = &mut self.hosts[shard];
         host.shard.step(self.now, input, &mut host.out);
         if self.check_each_input {
@@ -233,6 +300,15 @@ impl World {
         }
         self.log.extend(out.log.drain(..).map(|event| (shard, event)));
         self.questions.extend(out.auth.drain(..).map(|request| (shard, request)));
+        for op in out.store.iter().flat_map(|batch| &batch.ops) {
+            if let StoreOp::PutSession { session, record } = op
+                && self.known.insert(*session)
+            {
+                self.births.push((*session, record.client_id.to_string()));
+            }
+        }
+        chores.extend(out.store.drain(..).map(Chore::Store));
+        chores.extend(out.loads.drain(..).map(Chore::Load));
         chores.extend(out.mail.drain(..).map(|(to, mail)| Chore::Mail(to, mail)));
         chores.extend(out.dirty.drain(..).chain(rewrite.drain(..)).map(Chore::Write));
         chores.extend(out.close.drain(..).map(Chore::Close));
@@ -243,13 +319,19 @@ impl World {
         for (conn, paused) in pauses.into_iter().chain(resumes) {
             if let Some(wire) = self.hosts[shard].wire(conn) {
                 self.wires[wire].paused = paused;
-                self.wires[wire].paused_ms = self.now.mono_ms;
+                self.wires[wire].paused_ms = self.time_ms();
             }
         }
     }
 
     fn carry_out(&mut self, shard: usize, chore: Chore, random: &mut Random) {
         match chore {
+            Chore::Store(batch) => self.submit(shard, batch),
+            Chore::Load(load) => {
+                self.trace.line(self.step, format_args!("shard {shard} asks: {load:?}"));
+                let store = self.store.as_mut().expect("without a store nothing is asked");
+                store.load(ShardId(shard as u16), load);
+            }
             Chore::Mail(to, mail) => {
                 self.hosts[usize::from(to.0)].mailbox.push_back(Letter::Mail(mail));
             }
@@ -263,6 +345,18 @@ impl World {
                 }
             }
         }
+    }
+
+    fn submit(&mut self, shard: usize, batch: StoreBatch) {
+        let numbers = [self.step, shard as u64, batch.token.0, batch.ops.len() as u64];
+        self.trace.numbers(&numbers);
+        let (token, join) = (batch.token.0, batch.join);
+        self.trace.line(self.step, format_args!("shard {shard} stores {token} {join:?}"));
+        for op in &batch.ops {
+            self.trace.line(self.step, format_args!("    {op:?}"));
+        }
+        let store = self.store.as_mut().expect("without a store nothing is stored");
+        store.submit(ShardId(shard as u16), batch);
     }
 
     /// The front of a connection's outbox, as far as `room` goes, and its whole length.
@@ -351,6 +445,19 @@ impl World {
             && wire.unread_by_client() == 0
             && self.hosts[shard].shard.outbox(conn).is_none_or(|outbox| outbox.is_empty())
     }
+}
+
+/// The shards of a new broker.
+pub(crate) fn new_hosts(plan: &Plan, shards: u16) -> Vec<Host> {
+    let host = |shard: u16| {
+        let mut config = ShardConfig::new(ShardId(shard), shards, plan.seed);
+        config.limits = plan.limits.clone();
+        config.auth = if plan.auth_port { AuthMode::Port } else { AuthMode::AllowAnonymous };
+        config.store = plan.store.is_some();
+        config.sys_interval_ms = plan.sys_interval_ms;
+        Host::new(Shard::new(config))
+    };
+    (0..shards).map(host).collect()
 }
 
 /// How much one read takes: all, one byte, or something between.

@@ -4,7 +4,7 @@ use martlet_proto::{
     Auth, ConnAck, Connect, ConnectProperties, Disconnect, Packet, Qos, ReasonCode, Version, Will,
 };
 
-use super::{Client, Link, Stage, topics};
+use super::{Client, Incoming, Link, Stage, topics};
 use crate::oracle::{ConnectRecord, Credentials, DisconnectRecord, Kind, Message};
 use crate::wire::ClientEnd;
 
@@ -57,7 +57,7 @@ impl Client {
                 ..ConnectProperties::default()
             };
         }
-        self.link = Some(Link::new(wire, credentials, method));
+        self.link = Some(Link::new(wire, stage.world.life, credentials, method));
         let record = ConnectRecord {
             clean,
             expiry_s,
@@ -107,6 +107,8 @@ impl Client {
             sent_ms: 0,
             last_sent: 0,
             acked: 0,
+            shaken: false,
+            refused: false,
             settled: 0,
             over: 0,
         };
@@ -145,10 +147,27 @@ impl Client {
         let session = stage.book.session_of(wire);
         let is_known = self.memory.session == session;
         self.memory.session = session;
+        let life = self.link.as_ref().map_or(0, |link| link.life);
         if resumed && is_known {
+            self.remember_less();
             self.resume(stage);
         } else {
             self.forget(stage, wire);
+        }
+        self.memory.life = life;
+    }
+
+    /// After a crash of the broker a QoS 1 message that was not acknowledged may come again under
+    /// its identifier, or as a new one: nothing is known of it but that it came.
+    fn remember_less(&mut self) {
+        if self.link.as_ref().is_some_and(|link| link.life != self.memory.life) {
+            let memory = &mut self.memory;
+            let (ones, twos): (Vec<_>, Vec<_>) =
+                memory.incoming.iter().partition(|incoming| incoming.qos == Qos::AtLeastOnce);
+            memory.incoming = twos;
+            memory
+                .finished
+                .extend(ones.iter().map(|incoming: &Incoming| (incoming.id, incoming.message)));
         }
     }
 
@@ -251,11 +270,12 @@ impl Client {
 }
 
 impl Link {
-    fn new(wire: usize, credentials: Credentials, method: bool) -> Self {
+    fn new(wire: usize, life: u64, credentials: Credentials, method: bool) -> Self {
         Self {
             wire,
             open: false,
             inbox: Vec::new(),
+            life,
             owed: std::collections::VecDeque::new(),
             asked: Vec::new(),
             aliases_in: std::collections::BTreeMap::new(),

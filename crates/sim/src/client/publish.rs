@@ -53,6 +53,8 @@ impl Client {
             sent_ms: 0,
             last_sent: 0,
             acked: 0,
+            shaken: false,
+            refused: false,
             settled: 0,
             over: 0,
         };
@@ -187,6 +189,13 @@ impl Client {
         // A PUBREL that was sent again may be one that the broker has finished with.
         let is_late = matches!(packet, Packet::PubComp(_))
             && ack.reason == ReasonCode::PacketIdentifierNotFound;
+        let since = stage.book.messages[outgoing.message as usize].last_sent;
+        let is_first = !matches!(packet, Packet::PubComp(_)) && !outgoing.released;
+        if is_first && stage.book.may_refuse(since, ack.reason) {
+            stage.book.refused(outgoing.message);
+            self.memory.outgoing.remove(at);
+            return;
+        }
         if ack.reason.is_error() && !is_late {
             let text = format!("{} is refused: {packet:?}", self.id);
             return stage.book.fail("client", text);

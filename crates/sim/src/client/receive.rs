@@ -6,6 +6,7 @@ use martlet_proto::{
 };
 
 use super::{AckPolicy, Client, Incoming, Owed, Progress, Stage};
+use crate::oracle::Session;
 
 impl Client {
     /// Takes every whole packet of the current connection.
@@ -88,10 +89,9 @@ impl Client {
                 self.on_answer(stage, packet);
             }
             Packet::SubAck(ack) => {
-                let refused = ack.codes.iter().any(|code| *code >= 0x80);
-                self.on_sub_ack(stage, ack.packet_id.get(), refused);
+                self.on_sub_ack(stage, ack.packet_id.get(), ack.codes);
             }
-            Packet::UnsubAck(ack) => self.on_sub_ack(stage, ack.packet_id.get(), false),
+            Packet::UnsubAck(ack) => self.on_sub_ack(stage, ack.packet_id.get(), ack.codes),
             _ => {}
         }
         if self.profile.acks == AckPolicy::Prompt || self.finishing {
@@ -99,7 +99,7 @@ impl Client {
         }
     }
 
-    fn on_sub_ack(&mut self, stage: &mut Stage<'_>, id: u16, refused: bool) {
+    fn on_sub_ack(&mut self, stage: &mut Stage<'_>, id: u16, codes: &[u8]) {
         let Some(link) = &mut self.link else { return };
         // [MQTT-3.8.4-2] [MQTT-3.10.4-4] [MQTT3-3.8.4-2] [MQTT3-3.10.4-4]
         let Some(at) = link.asked.iter().position(|asked| *asked == id) else {
@@ -107,8 +107,15 @@ impl Client {
         };
         link.asked.remove(at);
         let wire = link.wire;
-        if refused {
-            stage.book.fail("client", format!("{} may not subscribe", self.id));
+        let refused =
+            codes.iter().copied().find(|code| *code >= 0x80).and_then(ReasonCode::from_u8);
+        if let Some(reason) = refused {
+            let excused = stage.book.subscription_refused(wire, id, reason);
+            if !excused {
+                let text = format!("{} may not subscribe: {reason:?}", self.id);
+                stage.book.fail("client", text);
+            }
+            return;
         }
         stage.book.subscribed(wire, id);
     }
@@ -141,6 +148,7 @@ impl Client {
             true => self.is_repeated(stage, id, publish),
         };
         let Some(again) = again else { return };
+        self.check_flight(stage, id, publish);
         let message = stage.book.delivered(wire, publish, &topic, again);
         if !again {
             let progress = Progress::Unanswered;
@@ -155,6 +163,34 @@ impl Client {
             Qos::ExactlyOnce => link.owed.push_back(Owed::Receipt(id)),
             _ => link.owed.push_back(Owed::Ack(id)),
         }
+    }
+
+    /// The first connection after a crash: what the store had in flight comes again as such.
+    fn check_flight(&self, stage: &mut Stage<'_>, id: u16, publish: &Publish<'_>) {
+        let Some(link) = &self.link else { return };
+        let message = crate::oracle::payload_id(publish.payload);
+        let session = stage.book.session_of(link.wire).map(|at| &stage.book.sessions[at]);
+        let is_first =
+            |session: &&Session| session.came_back && session.first_wire == Some(link.wire);
+        let Some(session) = session.filter(is_first) else { return };
+        let flights = &session.flights;
+        let stored = flights.iter().find(|flight| flight.packet_id == id);
+        let is_this = stored.is_some_and(|flight| flight.message == message);
+        let is_any = message.is_some() && flights.iter().any(|flight| flight.message == message);
+        let sent_once = message
+            .and_then(|message| stage.book.messages.get(message as usize))
+            .is_some_and(|message| message.sends == 1);
+        // [MQTT-4.4.0-1] [MQTT3-4.4.0-1]
+        let fault = match publish.dup {
+            true if !is_this => "with DUP, but it was not in flight in the store",
+            // What a share group got back may come again from there.
+            false if is_any && sent_once && !publish.retain && !publish.topic.starts_with('g') => {
+                "anew, but it was in flight"
+            }
+            _ => return,
+        };
+        let text = format!("{} gets {publish:?} {fault}: {flights:?}", self.id);
+        stage.book.fail("flights", text);
     }
 
     /// Whether a PUBLISH fits only thanks to its topic alias.

@@ -138,11 +138,19 @@ impl Book {
         let may_be_replay = message.retain && delivery.retain && record.replays(message.topic) > 0;
         let fault = fault(message, delivery, &standing, is_v5, may_be_replay);
         let copies = record.copies.get(&id).copied().unwrap_or(0) + 1;
-        let sent = if message.qos == Qos::AtLeastOnce { message.sends } else { 1 };
+        // Whoever cannot be told that a queue was full is disconnected, and sends anew.
+        let is_v3 = !self.clients[message.client].version.is_v5();
+        let repeats = message.qos == Qos::AtLeastOnce
+            || message.kind == Kind::Will
+            || is_v3 && self.refuses_when_full();
+        let sent = if repeats { message.sends } else { 1 };
         let routes = if is_shared { standing.possible.len() as u32 } else { 1 };
         let replays = if message.retain { record.replays(message.topic) } else { 0 };
         // [MQTT-4.3.1-1] [MQTT-4.3.3-10] [MQTT3-4.3.1-1] [MQTT3-4.3.3-2] [MQTT-3.3.4-2]
-        let too_often = copies > sent * routes.max(1) + replays;
+        // A crash may undo what was done with QoS 1.
+        let is_exact = delivery.qos == Qos::ExactlyOnce && !is_shared;
+        let crashes = if is_exact { 0 } else { self.crashes_since(id) };
+        let too_often = copies > sent * routes.max(1) + replays + crashes;
         let fault = fault.or(too_often.then_some("too often"));
         let has_rap = standing.possible.iter().any(|w| w.options.retain_as_published);
         let who = self.clients[record.client].id.clone();
@@ -172,7 +180,8 @@ impl Book {
             let connected = self.wires.get(&wire).map_or(NEVER, |record| record.connected);
             for message in self.messages.iter().filter(|message| message.settled != NEVER) {
                 let never_named = message.empty || message.topic.starts_with('g');
-                if never_named || !message.is_fresh(self.now_ms) {
+                let was_there = session.was_there(message.sent, message.settled);
+                if never_named || !was_there || !message.is_fresh(self.now_ms) {
                     continue;
                 }
                 let mut standing = session.standing(message.topic, message.sent, message.settled);

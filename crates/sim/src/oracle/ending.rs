@@ -21,6 +21,10 @@ impl Book {
                 record.connect.credentials == Credentials::Bad
             }
             Cause::Transport(_) => true,
+            // Nobody can tell such a publisher that a queue is full.
+            Cause::ByServer(ReasonCode::QuotaExceeded) => {
+                !self.clients[record.client].version.is_v5() && self.refuses_when_full()
+            }
             Cause::ByServer(_) | Cause::Malformed(_) | Cause::Violation(_) => false,
             Cause::ConnectTimeout => false,
         };
@@ -35,6 +39,9 @@ impl Book {
     pub(super) fn on_refused(&mut self, wire: usize, cause: Cause) {
         let Some(record) = self.wires.get_mut(&wire) else { return };
         record.ended = Some(cause);
+        let opened = record.opened;
+        let refusable = matches!(cause, Cause::ByServer(reason) if self.may_refuse(opened, reason));
+        let Some(record) = self.wires.get(&wire) else { return };
         let limit_ms = self.limits.connect_timeout_ms;
         let justified = match cause {
             Cause::ByServer(ReasonCode::NotAuthorized) => {
@@ -42,6 +49,8 @@ impl Book {
             }
             Cause::ByServer(ReasonCode::ServerShuttingDown) => self.shutting_down,
             Cause::ByClient(_) => record.disconnect.is_some(),
+            // What it asks for could not be made durable.
+            Cause::ByServer(_) if refusable => true,
             Cause::Transport(_) => true,
             Cause::ConnectTimeout => self.now_ms >= record.opened_ms + limit_ms,
             _ => false,
@@ -110,7 +119,7 @@ impl Book {
         let Some(Cause::ByServer(reason)) = record.ended else { return };
         // [MQTT-3.1.4-3] [MQTT-3.1.2-22] [MQTT-4.13.2-1]
         let listens = wire.client_end.is_none() && !wire.truncated;
-        let expected = client.version.is_v5() && record.connected_ms.is_some();
+        let expected = client.version.is_v5() && record.confirmed;
         if expected && listens && said != Some(reason) {
             let text = format!("{} was not told {reason:?} but {said:?}", client.id);
             self.fail("ending", text);

@@ -51,6 +51,10 @@ pub struct Message {
     pub last_sent: Step,
     /// When the publisher knew that the broker has it.
     pub acked: Step,
+    /// A crash came before it was settled, and nobody was promised anything.
+    pub shaken: bool,
+    /// The publisher was told that it was refused.
+    pub refused: bool,
     /// When it had certainly reached all sessions.
     pub settled: Step,
     /// When it had certainly passed, or will never come any more.
@@ -78,6 +82,12 @@ impl Message {
         [pair("first"), pair("second")]
     }
 
+    /// Whether the broker has it, for good.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        self.acked != NEVER && !self.shaken
+    }
+
     /// Whether its expiry interval has certainly not passed.
     #[must_use]
     pub fn is_fresh(&self, now_ms: u64) -> bool {
@@ -103,6 +113,8 @@ impl Book {
         message.acked = NEVER;
         message.settled = NEVER;
         message.over = NEVER;
+        message.shaken = false;
+        message.refused = false;
         message.payload_bytes = message.payload_bytes.max(PAYLOAD_HEAD);
         self.messages.push(message);
         (self.messages.len() - 1) as u32

@@ -42,7 +42,7 @@ impl Book {
         // Topic, properties and headers take less than 200 bytes.
         let size_max = self.clients[self.sessions[session].client].packet_size_max;
         let can_drop = message.expiry_s.is_some()
-            || self.limits.queue_messages_max < 1000
+            || crate::plan::Plan::bounds_queues(&self.limits)
             || size_max < message.payload_bytes + 200;
         if let Some(newer) = overtaken
             && (message.sends == 1 || was_kept && !can_drop)

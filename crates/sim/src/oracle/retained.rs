@@ -38,7 +38,7 @@ impl Book {
             .filter(|m| m.retain && m.topic == name && m.sent <= to)
             .map(|message| message.id)
             .collect();
-        let is_certain = |id: u32| self.messages[id as usize].acked != NEVER;
+        let is_certain = |id: u32| self.messages[id as usize].is_certain();
         let superseded =
             |id: u32| sent.iter().any(|other| is_certain(*other) && self.is_later(*other, id));
         let candidates: Vec<u32> = sent.iter().copied().filter(|id| !superseded(*id)).collect();

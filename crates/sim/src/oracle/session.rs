@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use martlet_engine::store::SessionId;
 use martlet_engine::{Cause, LogEvent};
 use martlet_proto::{ReasonCode, RetainHandling, SubscriptionOptions, topic};
 
 use super::wills::Will;
-use super::{Book, Delivery, NEVER, Step};
+use super::{Book, Delivery, Flight, NEVER, Step};
 use crate::wire::Wire;
 
 /// What a CONNECT presents.
@@ -80,6 +81,8 @@ pub struct WireRecord {
     pub transport_ended_ms: u64,
     /// Why it ended, once it has.
     pub ended: Option<Cause>,
+    /// The client has read its CONNACK.
+    pub confirmed: bool,
     /// Another connection of the client was opened since.
     pub contested: bool,
     /// Subscription changes sent before the broker let it in.
@@ -111,7 +114,7 @@ pub struct Op {
 }
 
 /// A session, from its first CONNACK to its end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Session {
     /// Whose it is.
     pub client: usize,
@@ -119,6 +122,26 @@ pub struct Session {
     pub born: Step,
     /// When it ended.
     pub died: Option<Step>,
+    /// It shall outlive its connection and the broker.
+    pub durable: bool,
+    /// Its name in the store.
+    pub id: Option<SessionId>,
+    /// When its client read a CONNACK for it.
+    pub confirmed: Step,
+    /// It died with the broker.
+    pub lost: bool,
+    /// It is of an earlier life of the broker, and did not come back.
+    pub past: bool,
+    /// Times at which it had ended, before a crash undid that.
+    pub gaps: Vec<(Step, Step)>,
+    /// The session that had taken its place before a crash undid that.
+    pub over_again: Option<usize>,
+    /// What was in flight when it came back from the last crash.
+    pub flights: Vec<Flight>,
+    /// It came back from a crash.
+    pub came_back: bool,
+    /// The first connection since then.
+    pub first_wire: Option<usize>,
     /// The subscription changes of each filter, in the order in which they were sent.
     pub ops: BTreeMap<String, Vec<Op>>,
     /// What was delivered to it.
@@ -143,6 +166,36 @@ pub struct Standing {
 }
 
 impl Session {
+    fn new(client: usize, born: Step, durable: bool) -> Self {
+        Self {
+            client,
+            born,
+            died: None,
+            durable,
+            id: None,
+            confirmed: NEVER,
+            lost: false,
+            past: false,
+            gaps: Vec::new(),
+            over_again: None,
+            flights: Vec::new(),
+            came_back: false,
+            first_wire: None,
+            ops: BTreeMap::new(),
+            deliveries: Vec::new(),
+            copies: BTreeMap::new(),
+            drained: 0,
+            newest: BTreeMap::new(),
+            live: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a message that was routed between these steps had the session to go to.
+    #[must_use]
+    pub fn was_there(&self, from: Step, to: Step) -> bool {
+        self.gaps.iter().all(|(begin, end)| to < *begin || from > *end)
+    }
+
     /// The subscriptions that match `topic` somewhen between `from` and `to`.
     #[must_use]
     pub fn standing(&self, topic: &str, from: Step, to: Step) -> Standing {
@@ -204,6 +257,7 @@ impl Book {
                 transport_ended: NEVER,
                 transport_ended_ms: u64::MAX,
                 ended: None,
+                confirmed: false,
                 contested,
                 early: Vec::new(),
             },
@@ -234,6 +288,15 @@ impl Book {
         }
     }
 
+    /// A client reads that a subscription change was refused: nobody knows which of its filters
+    /// were. Whether there may be a reason for that.
+    pub fn subscription_refused(&mut self, wire: usize, packet: u16, reason: ReasonCode) -> bool {
+        let Some(session) = self.session_of(wire) else { return false };
+        let ops = self.sessions[session].ops.values().flatten();
+        let sent = ops.filter(|op| op.packet == (wire, packet)).map(|op| op.sent).min();
+        sent.is_some_and(|sent| self.may_refuse(sent, reason))
+    }
+
     /// The broker's log.
     pub fn on_log(&mut self, shard: usize, event: &LogEvent) {
         match event {
@@ -244,7 +307,8 @@ impl Book {
                 session_expiry_s,
                 ..
             } => {
-                self.on_connected(shard, Wire::number(*peer), *resumed);
+                let durable = self.store && *session_expiry_s > 0;
+                self.on_connected(shard, Wire::number(*peer), *resumed, durable);
                 if let Some(record) = self.wires.get_mut(&Wire::number(*peer)) {
                     record.keep_alive_s = *keep_alive_s;
                     record.connect.expiry_s = *session_expiry_s;
@@ -261,7 +325,7 @@ impl Book {
     }
 
     /// A connection was let in.
-    fn on_connected(&mut self, shard: usize, wire: usize, resumed: bool) {
+    fn on_connected(&mut self, shard: usize, wire: usize, resumed: bool, durable: bool) {
         let Some(record) = self.wires.get(&wire) else { return };
         let (client, clean) = (record.client, record.connect.clean);
         let known = &self.clients[client];
@@ -271,7 +335,7 @@ impl Book {
         }
         let (exists, expires_at_ms) = (known.session.is_some(), known.expires_at_ms);
         // A session that is due may be found or not, until a turn has ended since.
-        let surely_gone = !exists || self.turned_at_ms[shard] >= expires_at_ms;
+        let surely_gone = !exists || self.turned_at_ms[shard] >= known.gone_at_ms;
         let surely_there = exists && self.now_ms < expires_at_ms;
         // [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-23] [MQTT-3.2.2-2] [MQTT-3.2.2-3]
         // [MQTT-4.1.0-1] [MQTT-4.1.0-2] [MQTT3-3.1.2-4] [MQTT3-3.1.2-6] [MQTT3-4.1.0-1]
@@ -287,12 +351,18 @@ impl Book {
         self.will_meets_connection(client, resumed);
         if !resumed {
             self.end_session(client);
-            self.sessions.push(Session { client, born: self.step, ..Session::default() });
+            self.sessions.push(Session::new(client, self.step, durable));
             self.clients[client].session = Some(self.sessions.len() - 1);
         }
         let session = self.clients[client].session;
+        if let Some(session) = session {
+            self.sessions[session].durable &= durable;
+            self.sessions[session].first_wire.get_or_insert(wire);
+        }
         self.clients[client].connected = Some(wire);
         self.clients[client].expires_at_ms = u64::MAX;
+        self.clients[client].gone_at_ms = u64::MAX;
+        self.clients[client].unwritten = false;
         let Some(record) = self.wires.get_mut(&wire) else { return };
         record.session = session;
         record.resumed = resumed;
@@ -336,6 +406,7 @@ impl Book {
             seconds => ended_ms + u64::from(seconds) * 1000,
         };
         self.clients[client].expires_at_ms = expires_at_ms;
+        self.clients[client].gone_at_ms = expires_at_ms;
         self.will_meets_end(wire, cause, ended_ms, expires_at_ms);
         if expiry_s == 0 {
             self.end_session(client);
@@ -350,6 +421,19 @@ impl Book {
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT3-3.2.2-1] [MQTT3-3.2.2-2] [MQTT3-3.2.2-3]
         if record.session.is_none() || expected != session_present {
             let text = format!("CONNACK to {} says {session_present}: {record:?}", client.id);
+            return self.fail("sessions", text);
+        }
+        let (session, step) = (record.session, self.step);
+        if let Some(record) = self.wires.get_mut(&wire) {
+            record.confirmed = true;
+        }
+        let Some(session) = session else { return };
+        self.sessions[session].confirmed = self.sessions[session].confirmed.min(step);
+        // It was sent before the crash, which must not undo it.
+        let undone = self.sessions[session].lost && self.sessions[session].durable
+            || self.sessions.iter().any(|other| other.over_again == Some(session));
+        if undone {
+            let text = format!("the session of wire {wire} was lost after its CONNACK");
             self.fail("sessions", text);
         }
     }

@@ -13,6 +13,8 @@ struct Group {
     certain: bool,
     /// A member's session ended since.
     lost_member: bool,
+    /// A member died with the broker, maybe with the message.
+    shattered: bool,
     /// A member may get the message with QoS 1, and then another one again.
     lowered: bool,
     /// The message may be too large for a member; then it may be dropped.
@@ -36,9 +38,10 @@ impl Book {
             // [MQTT-4.8.2-4] [MQTT-4.8.2-5] A QoS 2 message ends with the session that it was sent
             // to.
             let is_due = |group: &&Group| {
-                group.certain
-                    && !group.too_large
-                    && !(group.lost_member && message.qos == Qos::ExactlyOnce)
+                let may_be_lost = group.too_large
+                    || group.shattered
+                    || group.lost_member && message.qos == Qos::ExactlyOnce;
+                group.certain && !may_be_lost
             };
             let least = groups.values().filter(is_due).count() as u32;
             if copies < least && message.is_fresh(self.now_ms) {
@@ -46,7 +49,9 @@ impl Book {
             }
             // [MQTT-4.8.2-3] [MQTT-4.8.2-5]
             let lowered = groups.values().any(|group| group.lowered);
-            let exact = message.qos == Qos::ExactlyOnce && !lowered;
+            // Its way from one member to another is not undone by a crash, only repeated.
+            let crashed = self.crashes_since(message.id) > 0;
+            let exact = message.qos == Qos::ExactlyOnce && !lowered && !crashed;
             if exact && copies > groups.len() as u32 {
                 surplus = Some(message.id);
             }
@@ -91,6 +96,7 @@ impl Book {
                 let size_max = self.clients[session.client].packet_size_max;
                 group.too_large |= size_max < message.payload_bytes + 200;
                 group.lost_member |= session.died.is_some();
+                group.shattered |= session.lost || !session.gaps.is_empty();
             }
         }
         groups

@@ -7,7 +7,7 @@ use super::{Book, NEVER, Step};
 
 /// What is to become of a will.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     /// Its connection lives.
     Armed,
     /// It is published at this time, unless the session is resumed before.
@@ -23,17 +23,21 @@ enum Fate {
 /// The will of one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Will {
-    client: usize,
-    wire: usize,
-    message: u32,
+    pub(super) client: usize,
+    pub(super) wire: usize,
+    pub(super) message: u32,
     delay_s: u32,
-    fate: Fate,
+    /// It may be published from then on, when it is due.
+    pub(super) earliest_ms: u64,
+    /// It was published before a crash that may not have kept that.
+    pub(super) undone: bool,
+    pub(super) fate: Fate,
 }
 
 impl Will {
     /// The will of a connection that was let in.
     pub(super) fn new(client: usize, wire: usize, message: u32, delay_s: u32) -> Self {
-        Self { client, wire, message, delay_s, fate: Fate::Armed }
+        Self { client, wire, message, delay_s, earliest_ms: 0, undone: false, fate: Fate::Armed }
     }
 }
 
@@ -83,6 +87,7 @@ impl Book {
         message.last_sent = step;
         message.sent_ms = ended_ms;
         will.fate = Fate::Due(due_ms);
+        will.earliest_ms = due_ms;
         if due_ms <= ended_ms {
             will.fate = Fate::Published;
             let id = will.message;
@@ -98,7 +103,7 @@ impl Book {
             let Fate::Due(due_ms) = will.fate else { continue };
             // [MQTT-3.1.3-9]
             will.fate = match resumed {
-                true if now_ms < due_ms => Fate::Discarded,
+                true if !will.undone && now_ms < due_ms.min(will.earliest_ms) => Fate::Discarded,
                 true => Fate::Either,
                 false => Fate::Published,
             };
@@ -139,7 +144,7 @@ impl Book {
         let allowed = match will.fate {
             Fate::Armed => self.wires.get(&will.wire).is_some_and(|w| w.transport_ended != NEVER),
             Fate::Discarded => false,
-            Fate::Due(due_ms) => due_ms <= self.now_ms,
+            Fate::Due(_) => will.undone || will.earliest_ms <= self.now_ms,
             Fate::Published | Fate::Either => true,
         };
         // [MQTT-3.1.2-8] [MQTT-3.1.2-10] [MQTT-3.1.3-9] [MQTT3-3.1.2-8] [MQTT3-3.1.2-10]
