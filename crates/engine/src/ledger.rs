@@ -66,6 +66,7 @@ pub(crate) struct Ledger {
     /// Whether publishers are told of full queues, so that shards ask each other for receipts.
     asks_always: bool,
     shard: ShardId,
+    shards: u16,
     ops: Vec<StoreOp>,
     ops_bytes: usize,
     /// The token of the batch that is being filled.
@@ -89,11 +90,12 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(shard: ShardId, enabled: bool, asks_always: bool) -> Self {
+    pub(crate) fn new(shard: ShardId, shards: u16, enabled: bool, asks_always: bool) -> Self {
         Self {
             enabled,
             asks_always,
             shard,
+            shards,
             ops: Vec::new(),
             ops_bytes: 0,
             current: None,
@@ -141,7 +143,10 @@ impl Ledger {
 
     /// The name of a new durable session.
     pub(crate) fn new_session(&mut self, partition: u16) -> SessionId {
+        // Of the numbers not given yet each shard has every so manieth.
+        let (own, step) = (u64::from(self.shard.0), u64::from(self.shards));
         self.last_session += 1;
+        self.last_session += (own + step - self.last_session % step) % step;
         SessionId { partition, number: self.last_session }
     }
 
@@ -346,5 +351,25 @@ impl Ledger {
         assert!(self.kept.is_empty(), "kept promises are acted upon");
         let bytes: usize = self.open.values().map(|open| open.bytes).sum();
         assert_eq!(bytes, self.open_bytes, "open bytes are counted");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_shards_give_one_number_and_none_is_given_again() {
+        let mut given = Vec::new();
+        for shard in 0..3 {
+            let mut ledger = Ledger::new(ShardId(shard), 3, true, false);
+            ledger.begin_after(7, 0);
+            given.extend((0..4).map(|_| ledger.new_session(0).number));
+        }
+        assert!(given.iter().all(|number| *number > 7), "{given:?}");
+        let count = given.len();
+        given.sort_unstable();
+        given.dedup();
+        assert_eq!(given.len(), count);
     }
 }

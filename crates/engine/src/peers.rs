@@ -73,7 +73,7 @@ impl Peers {
         let asks_always = limits.queue_full == QueueFull::Refuse && config.shards > 1;
         Self {
             stored_bytes: 0,
-            ledger: Ledger::new(shard, config.store, asks_always),
+            ledger: Ledger::new(shard, config.shards, config.store, asks_always),
             lingering: VecDeque::new(),
             ack_time: keep::AckTime::default(),
             conns: Conns::default(),

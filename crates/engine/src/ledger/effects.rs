@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_comes_about_while_the_message_passes_is_not_waited_for() {
-        let mut ledger = Ledger::new(ShardId(0), true, false);
+        let mut ledger = Ledger::new(ShardId(0), 1, true, false);
         ledger.begin_effects(0, false);
         let (too_large, sent) = (ledger.wait_young(), ledger.wait_young());
         assert!(too_large.is_some() && too_large == sent, "one promise");
