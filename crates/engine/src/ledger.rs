@@ -63,7 +63,8 @@ pub(crate) struct Settled {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     enabled: bool,
-    /// Whether publishers are told of full queues, so that shards ask each other for receipts.
+    /// Whether publishers are told of full queues, so that every message they want acknowledged is
+    /// followed, and shards ask each other for receipts.
     asks_always: bool,
     shard: ShardId,
     shards: u16,
@@ -177,6 +178,11 @@ impl Ledger {
     /// Changes asked for so far.
     pub(crate) fn pushed(&self) -> u64 {
         self.pushed
+    }
+
+    /// Whether something is asked of the store that the end of a turn has to hand over.
+    pub(crate) fn has_unsealed(&self) -> bool {
+        self.current.is_some() || !self.joined.is_empty() || !self.loads.is_empty()
     }
 
     /// The batch that is being filled.

@@ -70,7 +70,7 @@ const DROP_LOG_INTERVAL_MS: u64 = 1000;
 impl Peers {
     pub(crate) fn new(config: &ShardConfig) -> Self {
         let (shard, seed, limits) = (config.shard, config.seed, config.limits.clone());
-        let asks_always = limits.queue_full == QueueFull::Refuse && config.shards > 1;
+        let asks_always = limits.queue_full == QueueFull::Refuse;
         Self {
             stored_bytes: 0,
             ledger: Ledger::new(shard, config.shards, config.store, asks_always),

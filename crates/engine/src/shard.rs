@@ -172,7 +172,7 @@ impl Shard {
             out.more |= self.replays_wait_for(slot) || self.peers.has_dirty();
         }
         // The next turn's end tells the caller, and nothing else may bring that turn about.
-        out.more |= self.peers.has_resumed();
+        out.more |= self.peers.has_resumed() || self.peers.ledger.has_unsealed();
     }
 
     fn on_turn_end(&mut self, out: &mut Outputs) {
