@@ -20,7 +20,7 @@ use crate::ids::SessionKey;
 use crate::message::{Message, PublishView};
 use crate::sessions::Session;
 use crate::stats::Drop;
-use crate::store::{Loaded, StoreLoad, StoreOp, StoreToken};
+use crate::store::{Loaded, Seq, StoreLoad, StoreOp, StoreToken};
 
 /// A message is written when its acknowledgement takes so many times as long as usual.
 const LINGER_FACTOR: u64 = 4;
@@ -315,19 +315,17 @@ impl Peers {
         debug_assert_eq!(asked.from, loaded.from, "one question at a time");
         let queue = session.queue.get_or_insert_with(Box::<Queue>::default);
         let tail = &mut durable.tail;
-        let mut since = asked.since;
-        for entry in loaded.entries {
+        let since = asked.since;
+        // The store may have seen what came after the question, too. It waits for its turn: a part
+        // of an exchange among it need not be durable.
+        let is_known = |seq: Seq| since.messages == 0 || seq < since.from;
+        for entry in loaded.entries.into_iter().take_while(|entry| is_known(entry.seq)) {
             let message = Arc::new(Message::restore(entry.message, now));
             let place = Place { seq: entry.seq, ..Place::default() };
             let pending = Pending { message, terms: Terms::restore(entry.terms), place };
             tail.messages = tail.messages.saturating_sub(1);
             tail.bytes = tail.bytes.saturating_sub(pending.bytes() as u64);
             tail.from = entry.seq + 1;
-            if entry.seq >= since.from {
-                // The store has seen what came after the question, too.
-                since.messages = since.messages.saturating_sub(1);
-                since.bytes = since.bytes.saturating_sub(pending.bytes() as u64);
-            }
             queue.push(pending);
         }
         tail.messages = tail.messages.saturating_sub(loaded.damaged);
@@ -338,6 +336,10 @@ impl Peers {
         self.recount(slot, before);
         if self.limits.queue_full == QueueFull::DropOldest {
             self.trim(slot);
+        }
+        if self.sessions.get(slot).is_some_and(|session| session.conn.is_none()) {
+            // Nobody is there to be sent them: they stay in the store only.
+            self.rest(slot);
         }
     }
 

@@ -6,4 +6,6 @@ mod rig;
 
 mod answers;
 mod bodies;
+mod full;
+mod queues;
 mod sending;

@@ -324,6 +324,11 @@ impl Rig {
         self.stats().dropped[reason as usize]
     }
 
+    /// The client takes everything again, from the next write on.
+    pub(crate) fn read_again(&mut self, name: &str) {
+        self.client(name).window = usize::MAX;
+    }
+
     /// Packets that nobody has looked at do not matter in this script.
     pub(crate) fn ignore_the_rest(&mut self) {
         self.lenient = true;
@@ -339,6 +344,12 @@ impl Rig {
             assert!(client.inbox_len() == 0, "{name} got what nobody expected: {client:?}");
         }
     }
+}
+
+/// The same client with another name for its transport.
+pub(crate) fn named(mut hello: Hello, name: &str) -> Hello {
+    name.clone_into(&mut hello.name);
+    hello
 }
 
 impl Client {
