@@ -14,19 +14,23 @@ import subprocess
 import time
 
 START_S = 60
-ports = iter(range(25_001 + os.getpid() % 3000 * 2, 32_000, 2))
+reserved = []
 
 
 def free_port():
-    """A port that nobody listens on, below those that the system gives to clients."""
-    for port in ports:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+    """A port below those that the system gives to clients; for this process until it ends: while its broker
+    is down, nobody else may take it."""
+    for port in range(25_001 + os.getpid() % 3000 * 2, 32_000, 2):
+        keeper = socket.socket()
+        try:
+            keeper.bind(("127.0.0.1", port))
+        except OSError:
+            keeper.close()
+            continue
+        # From now on the broker may bind it, too; another call of this function may not.
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.append(keeper)
+        return port
     raise AssertionError("no free port")
 
 

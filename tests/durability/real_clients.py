@@ -72,7 +72,8 @@ class PahoPublisher:
 
     def published(self, client, userdata, mid, reason, properties):
         with self.lock, self.ledger.lock:
-            if reason.is_failure:
+            # As the answer to a PUBREL that is repeated after a reconnect, 0x92 is as good as success.
+            if reason.is_failure and reason.value != 0x92:
                 self.ledger.problems.append(f"a message was refused: {reason}")
             if mid not in self.flights:
                 self.early.add(mid)
