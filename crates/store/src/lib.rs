@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 
 mod alarm;
+mod backup;
+mod check;
 mod config;
 mod device;
 mod disk;
@@ -32,6 +34,10 @@ mod test_dir;
 mod thread;
 
 pub use alarm::{Alarm, Damage};
+pub use backup::{
+    BackupCounts, BackupDirError, BackupError, RestoreError, backup_dir, restore_backup,
+};
+pub use check::{CheckError, CheckReport, Problem, StoreCounts, check};
 pub use config::{Durability, StoreConfig};
 pub use handle::StoreHandle;
 pub use open::{Maxima, OpenError, OpenReport, Progress, RestoreReport, Store};

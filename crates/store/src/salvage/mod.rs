@@ -159,30 +159,32 @@ enum State {
 }
 
 impl Inspection {
-    /// Whether there is a database at all.
-    pub(crate) fn is_present(&self) -> bool {
-        self.state == State::Present
-    }
-
-    /// Gives every record that can be read: the name of its keyspace, key and value; in the order
-    /// of keyspaces as named in `order`, and of keys.
+    /// Gives every record that can be read: the place of its keyspace in `order`, key and value; in
+    /// the order of keyspaces and keys. What the tables keep to themselves is in the answer.
     pub(crate) fn each_record(
         &self,
         order: &[&str],
-        give: &mut dyn FnMut(&str, Vec<u8>, Vec<u8>) -> io::Result<()>,
-    ) -> io::Result<()> {
+        give: &mut dyn FnMut(usize, Vec<u8>, Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<Repair> {
         let mut words = JournalWords::read(&self.journals.paths)?;
         let nothing = Tree::default();
-        for name in order {
+        let mut repair = Repair::default();
+        for (nth, name) in order.iter().enumerate() {
             let Some((number, _)) = self.trees.names.iter().find(|(_, known)| known == name) else {
                 continue;
             };
             let tree = self.trees.trees.get(number).unwrap_or(&nothing);
-            rebuild::each_record(*number, tree, &mut words, &mut |key, value| {
-                give(name, key, value)
+            let carried = rebuild::each_record(*number, tree, &mut words, &mut |key, value| {
+                give(nth, key, value)
             })?;
+            if carried.bad_blocks > 0 {
+                let (bytes, blocks) = (carried.bad_bytes, carried.bad_blocks);
+                let what =
+                    format!("{bytes} bytes in {blocks} places of tables of {name} are unreadable");
+                repair.damage.push(Damage { what, aside: None, records: 0 });
+            }
         }
-        Ok(())
+        Ok(repair)
     }
 }
 

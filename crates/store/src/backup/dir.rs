@@ -1,0 +1,239 @@
+//! Backups of data directories, of running stores, and back. Owns what a restored directory looks
+//! like before it is whole. Must not know commands or sockets.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{BackupCounts, BackupError, BackupWriter, Given, Head, TakeError, read};
+use crate::alarm::Damage;
+use crate::check::{CheckError, each_record, take};
+use crate::device::place;
+use crate::disk::{Disk, DiskOp, ENGINE_DIR};
+use crate::format::{FORMAT, Space, decode};
+use crate::handle::StoreHandle;
+use crate::lock::{DirLock, LockError};
+use crate::passport::Passport;
+use crate::salvage::{self, sync_folder};
+
+/// Records written to the engine at once, and bytes of them.
+const BATCH_RECORDS: usize = 4096;
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Why a backup could not be made of a directory.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BackupDirError {
+    /// It holds no store, a broker has it, or it cannot be read.
+    Dir(CheckError),
+    /// The backup cannot be written.
+    Output(io::Error),
+}
+
+impl fmt::Display for BackupDirError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dir(error) => error.fmt(f),
+            Self::Output(error) => write!(f, "cannot write the backup: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for BackupDirError {}
+
+/// Why a backup was not restored. The directory is as it was.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// There is something in the directory.
+    NotEmpty(PathBuf),
+    /// Another restore is at work there.
+    Busy(PathBuf),
+    /// The backup cannot be read, or not wholly.
+    Backup(BackupError),
+    /// The result cannot be written.
+    Output(PathBuf, io::Error),
+}
+
+impl fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotEmpty(dir) => write!(
+                f,
+                "{} is not empty: give a directory that does not exist yet, or move that one away",
+                dir.display()
+            ),
+            Self::Busy(dir) => write!(f, "another restore works in {}", dir.display()),
+            Self::Backup(error) => error.fmt(f),
+            Self::Output(path, error) => write!(f, "cannot write {}: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for RestoreError {}
+
+/// Writes a backup of a store that no broker has open, and says what of it could not be read.
+///
+/// # Errors
+/// See [`BackupDirError`]. Damage is none: a backup has what can be read.
+pub fn backup_dir(
+    dir: &Path,
+    to: &mut dyn Write,
+) -> Result<(BackupCounts, Vec<Damage>), BackupDirError> {
+    let _lock = take(dir).map_err(BackupDirError::Dir)?;
+    let identity = Passport::read(dir).ok().flatten().map_or(0, |passport| passport.identity);
+    let mut writer = BackupWriter::new(to, head(identity)).map_err(BackupDirError::Output)?;
+    // What is not to be read is told by the files that it was in.
+    let found = each_record(
+        place(dir, &dir.join(ENGINE_DIR)),
+        &mut |space, key, value| match decode(space, key, value) {
+            Ok(_) => writer.put(space, key, value),
+            Err(_) => Ok(()),
+        },
+    );
+    let repair = found.map_err(BackupDirError::Output)?;
+    let unreadable = repair.damage.iter().map(|damage| damage.records).sum();
+    let (_, counts) = writer.finish(unreadable).map_err(BackupDirError::Output)?;
+    Ok((counts, repair.damage))
+}
+
+impl StoreHandle {
+    /// Writes a backup of the store as it is when this begins, while it goes on working.
+    ///
+    /// # Errors
+    /// What writing says; and when the store ends or has to repair itself meanwhile.
+    pub fn backup(&self, to: &mut dyn Write) -> io::Result<BackupCounts> {
+        let gone = || io::Error::other("the store is stopping or repairing itself; try again");
+        let snapshot = self.shared.snapshot().ok_or_else(gone)?;
+        let mut writer = BackupWriter::new(to, head(self.identity))?;
+        let mut unreadable = 0;
+        let mut records = 0u64;
+        for space in [Space::Records, Space::Messages] {
+            for item in snapshot.iter(space) {
+                let Ok((key, value)) = item else {
+                    unreadable += 1;
+                    continue;
+                };
+                match decode(space, &key, &value) {
+                    Ok(_) => writer.put(space, &key, &value)?,
+                    Err(_) => unreadable += 1,
+                }
+                records += 1;
+                // As long as this has a snapshot, the engine cannot be opened again.
+                if records.is_multiple_of(1024) && self.shared.snapshot().is_none() {
+                    return Err(gone());
+                }
+            }
+        }
+        Ok(writer.finish(unreadable)?.1)
+    }
+}
+
+fn head(identity: u128) -> Head {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    Head { format: FORMAT, identity, made_at_wall_ms: u64::try_from(now).unwrap_or(u64::MAX) }
+}
+
+/// Makes a data directory from a backup. It appears only when the backup has been read and checked
+/// wholly.
+///
+/// # Errors
+/// See [`RestoreError`].
+pub fn restore_backup(from: &mut dyn Read, dir: &Path) -> Result<BackupCounts, RestoreError> {
+    let output = |error| RestoreError::Output(dir.to_path_buf(), error);
+    let is_empty = match fs::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => false,
+        Err(error) => return Err(output(error)),
+    };
+    if !is_empty {
+        return Err(RestoreError::NotEmpty(dir.to_path_buf()));
+    }
+    let partial = partial_of(dir);
+    let made = fill(from, &partial);
+    let counts = match made {
+        Ok((lock, counts)) => {
+            // Over an empty directory the system renames, over any other it refuses.
+            fs::rename(&partial, dir).map_err(output)?;
+            let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+            sync_folder(parent.unwrap_or(Path::new("."))).map_err(output)?;
+            drop(lock);
+            counts
+        }
+        Err(RestoreError::Busy(dir)) => return Err(RestoreError::Busy(dir)),
+        Err(error) => {
+            let _ = fs::remove_dir_all(&partial);
+            return Err(error);
+        }
+    };
+    Ok(counts)
+}
+
+fn partial_of(dir: &Path) -> PathBuf {
+    let mut name = dir.file_name().unwrap_or_default().to_os_string();
+    name.push(".partial");
+    dir.with_file_name(name)
+}
+
+/// Makes the directory under its preliminary name.
+fn fill(from: &mut dyn Read, partial: &Path) -> Result<(DirLock, BackupCounts), RestoreError> {
+    let output = |error| RestoreError::Output(partial.to_path_buf(), error);
+    fs::create_dir_all(partial).map_err(output)?;
+    let lock = DirLock::take(partial).map_err(|error| match error {
+        LockError::Held(_) => RestoreError::Busy(partial.to_path_buf()),
+        LockError::Io(error) => output(error),
+    })?;
+    // What a restore that was killed has left.
+    let engine_dir = partial.join(ENGINE_DIR);
+    if engine_dir.exists() {
+        fs::remove_dir_all(&engine_dir).map_err(output)?;
+    }
+    let disk = Disk::open(&engine_dir).map_err(salvage::engine_error).map_err(output)?;
+    let mut into = Into { disk: &disk, waiting: Vec::new(), waiting_bytes: 0 };
+    let mut identity = 0;
+    let counts = read(from, FORMAT, &mut |given| match given {
+        Given::Head(head) => {
+            identity = head.identity;
+            Ok(())
+        }
+        Given::Record(space, key, value) => into.put(space, key, value),
+    });
+    let counts = counts.map_err(RestoreError::Backup)?;
+    into.flush().and_then(|()| disk.sync().map_err(salvage::engine_error)).map_err(output)?;
+    drop(disk);
+    Passport { format: FORMAT, identity }.write(partial).map_err(output)?;
+    salvage::mark_stopped(place(partial, &engine_dir)).map_err(output)?;
+    sync_folder(partial).map_err(output)?;
+    Ok((lock, counts))
+}
+
+/// Writes records in batches.
+struct Into<'a> {
+    disk: &'a Disk,
+    waiting: Vec<DiskOp>,
+    waiting_bytes: usize,
+}
+
+impl Into<'_> {
+    fn put(&mut self, space: Space, key: &[u8], value: &[u8]) -> Result<(), TakeError> {
+        let bad = |error: crate::format::FormatError| TakeError::Bad(format!("a record: {error}"));
+        decode(space, key, value).map_err(bad)?;
+        self.waiting.push(DiskOp { space, key: key.into(), value: Some(value.into()) });
+        self.waiting_bytes += key.len() + value.len();
+        if self.waiting.len() >= BATCH_RECORDS || self.waiting_bytes >= BATCH_BYTES {
+            self.flush().map_err(TakeError::Io)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        // A backup has each key once: it was read in the order of keys.
+        self.disk.commit(&self.waiting, false).map_err(salvage::engine_error)?;
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        Ok(())
+    }
+}
