@@ -115,6 +115,8 @@ fn run_many(plan: &Plan, fleet: &mut Fleet) -> Result<()> {
     let (cpu, own_cpu) = (meter::cpu(&plan.pid)?, meter::cpu("self")?);
     fleet.measuring = true;
     fleet.publish_for(Duration::from_secs(plan.secs))?;
+    // The last acknowledgements belong to it: a slow broker's come seconds later.
+    fleet.wait_acked(PATIENCE)?;
     fleet.measuring = false;
     let (secs, counts) = (at.elapsed().as_secs_f64(), fleet.counts);
     let (cpu, own_cpu) = (meter::cpu(&plan.pid)? - cpu, meter::cpu("self")? - own_cpu);
@@ -125,10 +127,9 @@ fn run_many(plan: &Plan, fleet: &mut Fleet) -> Result<()> {
     say("broker_cores", cpu.as_secs_f64() / secs);
     say("load_cores", own_cpu.as_secs_f64() / secs);
     say("rss_mb", meter::rss_bytes(&plan.pid)? as f64 / 1e6);
-    fleet.wait_acked(PATIENCE)?;
     meter::settle(&plan.folder)?;
     if let Some((before_bytes, bytes)) = written.zip(meter::device_bytes(&plan.folder)) {
-        let payload = (fleet.counts.acked - before.acked) * plan.payload_len as u64;
+        let payload = (counts.acked - before.acked) * plan.payload_len as u64;
         say("device_per_payload", (bytes - before_bytes) as f64 / payload.max(1) as f64);
     }
     say_latencies(fleet);

@@ -39,18 +39,14 @@ impl Results {
     ) -> Option<f64> {
         let runs =
             self.runs.iter().filter(|(scenario, by, _)| scenario.name == name && *by == broker);
-        median(runs.filter_map(|(_, _, measured)| figure(measured)).collect())
-    }
-}
-
-/// The middle of some values; `None` without any.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        n if n % 2 == 1 => Some(values[middle]),
-        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+        let mut values: Vec<f64> = runs.filter_map(|(_, _, measured)| figure(measured)).collect();
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        match values.len() {
+            0 => None,
+            n if n % 2 == 1 => Some(values[middle]),
+            _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+        }
     }
 }
 

@@ -18,12 +18,15 @@ const PAGE: &str = "docs/benchmarks.md";
 pub(super) struct Place {
     pub(super) begin: &'static str,
     pub(super) end: &'static str,
+    /// Which of the rounds counts.
+    pub(super) counts: &'static str,
 }
 
 /// Where this table stands.
 pub(super) const PLACE: Place = Place {
     begin: "<!-- results: written by cargo xtask bench -->",
     end: "<!-- end of results -->",
+    counts: "medians of the rounds",
 };
 
 type Figure = fn(&Measured) -> Option<f64>;
@@ -129,7 +132,7 @@ fn shown(value: Option<f64>, digits: usize) -> String {
 
 /// Puts the table between the markers of the page.
 pub(super) fn write(project: &Project, place: &Place, command: &str, table: &str) -> Result {
-    let Place { begin, end } = place;
+    let Place { begin, end, counts } = place;
     let page = project.read(PAGE)?;
     let wrong = || format!("{PAGE}: the markers are missing");
     let (before, rest) = page.split_once(begin).ok_or_else(wrong)?;
@@ -137,7 +140,7 @@ pub(super) fn write(project: &Project, place: &Place, command: &str, table: &str
     let date = shell("date").args(["+%Y-%m-%d"]).quiet().output()?;
     let machine = machine();
     let text = format!(
-        "{before}{begin}\n\nMeasured on {}, {machine}, medians of the rounds:\n\n    {command}\n\n\
+        "{before}{begin}\n\nMeasured on {}, {machine}, {counts}:\n\n    {command}\n\n\
          {table}\n{end}{after}",
         date.trim()
     );

