@@ -16,6 +16,7 @@ use crate::accept::{Door, listener_key};
 use crate::clock::Clock;
 use crate::company::Company;
 use crate::config::ServeConfig;
+use crate::control::Control;
 use crate::log::Log;
 use crate::mailbox::{Letter, Mailbox};
 use crate::storage::Storage;
@@ -29,6 +30,7 @@ pub struct Broker {
     missing: Vec<SocketAddr>,
     mailboxes: Arc<[Mailbox]>,
     store: Option<StoreHandle>,
+    control: Option<Control>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -151,7 +153,10 @@ impl Broker {
             });
         let loops: Loops = loops.collect();
         let threads = Vec::new();
-        let mut broker = Self { addresses, missing, mailboxes: mailboxes.clone(), store, threads };
+        let control = control(config, store.as_ref(), clock);
+        let mailboxes_of_all = mailboxes.clone();
+        let mut broker =
+            Self { addresses, missing, mailboxes: mailboxes_of_all, store, control, threads };
         let company = Company::new(config.shards);
         for (poller, index) in pollers.into_iter().zip(0..) {
             let (loops, mailboxes) = (loops.clone(), mailboxes.clone());
@@ -183,6 +188,9 @@ impl Broker {
     }
 
     fn end(&mut self) {
+        if let Some(control) = self.control.take() {
+            control.stop();
+        }
         for mailbox in self.mailboxes.iter() {
             mailbox.post(Letter::Shutdown);
         }
@@ -203,6 +211,20 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// The control socket. Without it the broker works, and says what then does not.
+fn control(config: &ServeConfig, store: Option<&StoreHandle>, clock: Clock) -> Option<Control> {
+    let dir = &config.store.as_ref()?.dir;
+    match Control::start(dir, store?.clone()) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            let mut log = Log::new(config.log_level, config.log_target.clone());
+            log.warn(clock.now(), format_args!("no backups while running: control.sock: {error}"));
+            log.flush();
+            None
+        }
     }
 }
 

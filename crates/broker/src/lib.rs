@@ -9,6 +9,7 @@ mod carry;
 mod clock;
 mod company;
 mod config;
+mod control;
 mod log;
 mod mailbox;
 mod reads;
@@ -19,8 +20,10 @@ mod transports;
 mod turn;
 
 pub use broker::{Broker, StartError};
+pub use control::{ControlError, backup_from_broker};
 pub use config::{Bind, LogLevel, LogTarget, ServeConfig};
 pub use martlet_engine::{Limits, QueueFull, SHARDS_MAX};
 pub use martlet_net::raise_descriptor_limit;
+pub use martlet_store as store;
 pub use martlet_store::{Durability, OpenError, StoreConfig};
 pub use signals::{Interrupted, Signals};

@@ -9,7 +9,10 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use martlet_broker::QueueFull;
 
 use crate::amounts::{Level, level, queue_full, size};
+use crate::backup_command::BackupArguments;
 use crate::client::{PubArguments, SubArguments};
+use crate::restore_command::RestoreArguments;
+use crate::store_command::StoreArguments;
 
 /// The port of MQTT without TLS.
 pub(crate) const MQTT_PORT: u16 = 1883;
@@ -30,6 +33,9 @@ pub(crate) enum Command {
     Serve(ServeArguments),
     Pub(PubArguments),
     Sub(SubArguments),
+    Backup(BackupArguments),
+    Restore(RestoreArguments),
+    Store(StoreArguments),
 }
 
 /// Run the broker.

@@ -16,6 +16,8 @@ pub(crate) const NOT_AUTHORIZED: u8 = 5;
 pub(crate) const REJECTED: u8 = 6;
 /// The connection was lost before the job was done.
 pub(crate) const CONNECTION_LOST: u8 = 7;
+/// What was looked at is not as it should be: a damaged store or backup.
+pub(crate) const ASSERTION: u8 = 8;
 /// The broker cannot start with what it was given: a taken port, an address the machine does not
 /// have.
 pub(crate) const BAD_CONFIGURATION: u8 = 9;

@@ -2,10 +2,13 @@
 
 mod amounts;
 mod args;
+mod backup_command;
 mod client;
 mod data_dir;
 mod exit;
+mod restore_command;
 mod serve;
+mod store_command;
 
 use std::process::ExitCode;
 
@@ -27,5 +30,8 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Pub(arguments) => client::publish(&arguments),
         Command::Sub(arguments) => client::subscribe(&arguments),
+        Command::Backup(arguments) => backup_command::run(&arguments),
+        Command::Restore(arguments) => restore_command::run(&arguments),
+        Command::Store(arguments) => store_command::run(&arguments),
     }
 }

@@ -1,8 +1,8 @@
 //! Reads a journal file of the storage engine without trusting it: which batches are whole, what
 //! lies between them, and whether the end is torn or merely damaged. Must not know records.
 //!
-//! The engine itself stops at the first batch that it cannot read and cuts the rest off, so that one
-//! flipped bit would silently take everything behind it. Therefore this scan goes first.
+//! The engine itself stops at the first batch that it cannot read and cuts the rest off, so that
+//! one flipped bit would silently take everything behind it. Therefore this scan goes first.
 //!
 //! The format (all numbers little-endian): a batch is `1 count:u32 seqno:u64`, then `count` items
 //! `2 type:u8 compression:u8 keyspace:u64 key_len:u16 value_len:u32 stored_len:u32 key value` or
@@ -230,8 +230,8 @@ fn walk(bytes: &[u8], start: usize, items_left: &mut u64) -> Walk {
 }
 
 fn item_end(bytes: &[u8], pos: usize) -> Option<usize> {
-    let end = match bytes.get(pos)? {
-        &ITEM => {
+    let end = match *bytes.get(pos)? {
+        ITEM => {
             let head = bytes.get(pos..pos + ITEM_HEAD_LEN)?;
             // No value is compressed: the engine is built without.
             if head[1] > 2 || head[2] != 0 {
@@ -245,7 +245,7 @@ fn item_end(bytes: &[u8], pos: usize) -> Option<usize> {
             }
             pos + ITEM_HEAD_LEN + key_len + stored_len as usize
         }
-        &CLEAR => pos + CLEAR_LEN,
+        CLEAR => pos + CLEAR_LEN,
         _ => return None,
     };
     (end <= bytes.len()).then_some(end)

@@ -3,9 +3,9 @@
 //! byte, removes keyspaces whose `current` is missing, and panics on some bad files. Must not know
 //! what the records mean.
 //!
-//! What is bad goes aside into `damaged-<UTC time>`: single journals, which are written anew without
-//! their bad parts, or the whole database, of which every record that can be read is carried into a
-//! new one (`rebuild`).
+//! What is bad goes aside into `damaged-<UTC time>`: single journals, which are written anew
+//! without their bad parts, or the whole database, of which every record that can be read is
+//! carried into a new one (`rebuild`).
 
 mod archive;
 mod aside;
@@ -408,11 +408,9 @@ fn report(db: &Path, bad: &[BadFile], damage: &mut Vec<Damage>) {
 fn names(meta: &Tree) -> io::Result<BTreeMap<u64, String>> {
     let mut names = BTreeMap::new();
     for (key, value) in rebuild::read_tree(meta)? {
-        if let (Some((&NAME_PREFIX, id)), Ok(name)) = (key.split_first(), String::from_utf8(value))
-        {
-            if let Ok(id) = <[u8; 8]>::try_from(id) {
-                names.insert(u64::from_be_bytes(id), name);
-            }
+        let id = key.strip_prefix(&[NAME_PREFIX]).and_then(|id| <[u8; 8]>::try_from(id).ok());
+        if let (Some(id), Ok(name)) = (id, String::from_utf8(value)) {
+            names.insert(u64::from_be_bytes(id), name);
         }
     }
     Ok(names)

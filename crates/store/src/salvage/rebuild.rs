@@ -1,6 +1,6 @@
 //! Writes a new database from everything that can still be read of a damaged one: per keyspace all
-//! tables in the order of their keys, and the journals on top; of a key the newest version wins, and
-//! a removal is one. Must not know what the records mean.
+//! tables in the order of their keys, and the journals on top; of a key the newest version wins,
+//! and a removal is one. Must not know what the records mean.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -181,11 +181,14 @@ pub(super) fn read_tree(tree: &Tree) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
     Ok(records)
 }
 
+/// Key, sequence number and number of its reader: the smallest key first, of it the newest.
+type Next = Reverse<(Vec<u8>, Reverse<u64>, usize)>;
+
 /// The tables of a tree, read together in the order of keys.
 struct Tables {
     readers: Vec<TableReader>,
     /// The next item of each reader: key, then the newest first.
-    next: BinaryHeap<Reverse<(Vec<u8>, Reverse<u64>, usize)>>,
+    next: BinaryHeap<Next>,
     values: Vec<Option<Vec<u8>>>,
 }
 

@@ -1,8 +1,8 @@
 //! Reads one table file of the storage engine block by block, past the bad ones. Trusts nothing.
 //! Must not know trees, journals or records.
 //!
-//! A table file is an archive (see `archive`): blocks of sorted items, then their index, filters and
-//! properties. A block is `"LSM" 3 type:u8 xxh3_128(data):u128 len:u32 plain_len:u32`, the low
+//! A table file is an archive (see `archive`): blocks of sorted items, then their index, filters
+//! and properties. A block is `"LSM" 3 type:u8 xxh3_128(data):u128 len:u32 plain_len:u32`, the low
 //! half of that head's own xxh3_128 as u32, and `len` bytes of data.
 
 use std::fs::File;

@@ -1,7 +1,8 @@
 //! Reads what a keyspace's folder says about its tables. Trusts nothing; must not know items.
 //!
-//! A folder has `current` (`version:u64 xxh3_128(version file):u128 0`), the version file `v<version>`
-//! (an archive; its section `tables` lists levels, runs and tables), and `tables/<id>`.
+//! A folder has `current` (`version:u64 xxh3_128(version file):u128 0`), the version file
+//! `v<version>` (an archive; its section `tables` lists levels, runs and tables), and
+//! `tables/<id>`.
 
 use std::fs;
 use std::io;

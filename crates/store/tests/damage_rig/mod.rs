@@ -28,10 +28,10 @@ const RETAINED_BYTES: usize = 20_000;
 
 /// A folder of its own, removed when dropped.
 #[derive(Debug)]
-pub struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let nth = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("martlet-rig-{}-{nth}", std::process::id()));
@@ -39,12 +39,12 @@ impl Folder {
         Self(path)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
     /// A copy of another.
-    pub fn copy_of(from: &Path) -> Self {
+    pub(crate) fn copy_of(from: &Path) -> Self {
         let folder = Self::new();
         copy(from, folder.path());
         folder
@@ -71,7 +71,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// All files of a folder, relative to it.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(next) = folders.pop() {
@@ -89,15 +89,15 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// A running store.
-pub struct Running {
-    pub handle: StoreHandle,
+pub(crate) struct Running {
+    pub(crate) handle: StoreHandle,
     events: Receiver<StoreEvent>,
     alarms: Arc<Mutex<Vec<String>>>,
     token: u64,
 }
 
 /// Starts what was opened and restored.
-pub fn start(store: Store) -> Running {
+pub(crate) fn start(store: Store) -> Running {
     let (to, events) = channel();
     let to = Mutex::new(to);
     let alarms = Arc::new(Mutex::new(Vec::new()));
@@ -112,7 +112,7 @@ pub fn start(store: Store) -> Running {
 
 impl Running {
     /// Waits until it is stored.
-    pub fn store(&mut self, ops: Vec<StoreOp>) {
+    pub(crate) fn store(&mut self, ops: Vec<StoreOp>) {
         self.token += 1;
         let token = StoreToken(self.token);
         self.handle.submit(SHARD, StoreBatch { token, join: None, now: NOW, ops });
@@ -124,7 +124,7 @@ impl Running {
         }
     }
 
-    pub fn load(&self, load: StoreLoad) -> Loaded {
+    pub(crate) fn load(&self, load: StoreLoad) -> Loaded {
         self.handle.load(SHARD, load);
         loop {
             if let StoreEvent::Loaded(loaded) =
@@ -135,7 +135,7 @@ impl Running {
         }
     }
 
-    pub fn stop(self) -> Vec<String> {
+    pub(crate) fn stop(self) -> Vec<String> {
         assert!(self.handle.stop(), "stopped in time");
         self.alarms.lock().expect("sound").clone()
     }
@@ -170,6 +170,12 @@ fn payload(name: &str, len: usize) -> Vec<u8> {
 fn put_retained(topic: &str, len: usize) -> StoreOp {
     let message = message(topic, &payload(topic, len), None);
     StoreOp::PutRetained { message: Arc::new(Message::restore(message, NOW)) }
+}
+
+/// One retained message goes, the next one comes.
+pub(crate) fn swap_retained(nth: u64) -> Vec<StoreOp> {
+    let topic = format!("swap/{}", nth.wrapping_sub(1)).into();
+    vec![StoreOp::RemoveRetained { topic }, put_retained(&format!("swap/{nth}"), 100)]
 }
 
 fn put_entry(session: SessionId, seq: u64, message: StoredMessage, id: Option<u16>) -> StoreOp {
@@ -215,10 +221,10 @@ fn put_session(number: u64) -> Vec<StoreOp> {
 }
 
 /// Sessions in a filled store.
-pub const SESSIONS: u64 = 12;
+pub(crate) const SESSIONS: u64 = 12;
 
 /// Fills a new store: first what ends up in tables, then what stays in the journal.
-pub fn fill(dir: &Path) {
+pub(crate) fn fill(dir: &Path) {
     let mut seqs = BTreeMap::new();
     // On a disk that seems full the store empties its journals into tables, however little it is.
     let mut full = config(dir);
@@ -307,16 +313,16 @@ fn changes(running: &mut Running) {
 
 /// All that a store gives.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub struct Content {
-    pub identity: u128,
-    pub sessions: BTreeMap<u64, RestoredSession>,
-    pub retained: BTreeMap<String, StoredMessage>,
-    pub waiting: BTreeMap<(u64, u64), StoredEntry>,
+pub(crate) struct Content {
+    pub(crate) identity: u128,
+    pub(crate) sessions: BTreeMap<u64, RestoredSession>,
+    pub(crate) retained: BTreeMap<String, StoredMessage>,
+    pub(crate) waiting: BTreeMap<(u64, u64), StoredEntry>,
 }
 
 impl Content {
     /// Apart from how many messages wait: that is counted before they are read.
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         let strip = |content: &Self| {
             let mut content = content.clone();
             content.sessions.values_mut().for_each(|session| session.waiting = Waiting::default());
@@ -328,15 +334,15 @@ impl Content {
 
 /// What a store said of itself meanwhile.
 #[derive(Debug, Default)]
-pub struct Said {
-    pub open: OpenReport,
-    pub restore: Vec<Damage>,
-    pub damaged: u64,
-    pub alarms: Vec<String>,
+pub(crate) struct Said {
+    pub(crate) open: OpenReport,
+    pub(crate) restore: Vec<Damage>,
+    pub(crate) damaged: u64,
+    pub(crate) alarms: Vec<String>,
 }
 
 impl Said {
-    pub fn is_silent(&self) -> bool {
+    pub(crate) fn is_silent(&self) -> bool {
         self.open.damage.is_empty()
             && self.restore.is_empty()
             && self.damaged == 0
@@ -345,7 +351,7 @@ impl Said {
 }
 
 /// Opens, restores, starts, reads all queues, writes something, stops.
-pub fn read(dir: &Path, what: &str) -> (Content, Said) {
+pub(crate) fn read(dir: &Path, what: &str) -> (Content, Said) {
     let (mut store, open) =
         Store::open(&config(dir)).unwrap_or_else(|error| panic!("{what}: {error}"));
     let mut said = Said { open, ..Said::default() };
@@ -392,7 +398,7 @@ pub fn read(dir: &Path, what: &str) -> (Content, Said) {
 
 /// How many of the things of `whole` are missing or different in `part`; and that `part` has
 /// nothing wrong.
-pub fn missing(part: &Content, whole: &Content, what: &str) -> u64 {
+pub(crate) fn missing(part: &Content, whole: &Content, what: &str) -> u64 {
     let mut missing = 0;
     for (topic, message) in &part.retained {
         // What was removed, and what removed it is lost, may be back.
