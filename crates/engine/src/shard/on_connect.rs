@@ -249,7 +249,10 @@ impl Shard {
         }
         if let Some(slot) = self.peers.sessions.find(&connecting.client_id) {
             // [MQTT-3.1.2-4] [MQTT3-3.1.2-6] [MQTT-3.1.4-4] [MQTT3-3.1.4-3]
-            if !connecting.clean_start {
+            // One that ended with an earlier life of the broker is not resumed either.
+            let session = self.peers.sessions.get(slot);
+            let has_ended = session.is_some_and(|session| session.ends_with_connection());
+            if !connecting.clean_start && !has_ended {
                 return (slot, true);
             }
             self.end_session(slot);
