@@ -23,6 +23,8 @@ pub(crate) struct Durable {
     pub(crate) asked: Option<Asked>,
     /// Its client has acknowledged quickly of late: what is sent to it need not be written at once.
     pub(crate) acks_promptly: bool,
+    /// The store may not know of some message that it is in flight.
+    pub(crate) has_unwritten: bool,
     /// The shard looks at it when what is in flight should have been acknowledged.
     pub(crate) is_watched: bool,
     /// Places of the QoS 2 messages of which only the PUBREL is left.
@@ -57,6 +59,11 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
+    /// Whether share groups may want something of it back.
+    pub(crate) fn is_wanted_back(&self) -> bool {
+        self.messages > 0 && self.grouped
+    }
+
     /// Adds a message behind the others.
     pub(crate) fn add(&mut self, seq: Seq, bytes: u64, grouped: bool) {
         if self.messages == 0 {
@@ -76,6 +83,7 @@ impl Durable {
             tail: Tail::default(),
             asked: None,
             acks_promptly: false,
+            has_unwritten: false,
             is_watched: false,
             releases: BTreeMap::new(),
             unsettled: Vec::new(),

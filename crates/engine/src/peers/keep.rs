@@ -17,10 +17,11 @@ use crate::conns::Conn;
 use crate::delivery::{Pending, Place, Queue, Terms, Written, stored_bytes};
 use crate::durable::{Asked, Tail};
 use crate::ids::SessionKey;
+use crate::ledger::Ledger;
 use crate::message::{Message, PublishView};
 use crate::sessions::Session;
 use crate::stats::Drop;
-use crate::store::{Loaded, Seq, StoreLoad, StoreOp, StoreToken};
+use crate::store::{Loaded, Seq, SessionId, StoreLoad, StoreOp, StoreToken};
 
 /// A message is written when its acknowledgement takes so many times as long as usual.
 const LINGER_FACTOR: u64 = 4;
@@ -56,15 +57,21 @@ impl Peers {
             false => None,
         };
         let Some(id) = id else { return self.enqueue_durable(slot, message, terms) };
-        let Some(session) = self.sessions.get_mut(slot) else { return };
-        let Some(durable) = &mut session.durable else { return };
-        let seq = durable.next_seq();
         // What is received once only must be durable before it is sent; and what was published at
         // QoS 2 becomes durable in one go with its packet identifier at the publisher's session.
         let waits = terms.qos == Qos::ExactlyOnce || message.qos == Qos::ExactlyOnce;
+        let Some(session) = self.sessions.get_mut(slot) else { return };
         let goes = !waits && session.outgoing.unsent() == 0;
+        let lingers = goes && session.durable.as_ref().is_some_and(|own| own.acks_promptly);
+        if !waits && !lingers {
+            self.write_what_is_before(slot);
+        }
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let Some(durable) = &mut session.durable else { return };
+        let seq = durable.next_seq();
         let mut place = Place { seq, sent_at_ms: self.now.mono_ms as u32, ..Place::default() };
-        if goes && durable.acks_promptly {
+        if lingers {
+            durable.has_unwritten = true;
             place.written = Written::Nothing(self.ledger.wait_young());
         } else {
             let put = StoreOp::PutEntry {
@@ -267,13 +274,14 @@ impl Peers {
         let Some(packet_id) = session.outgoing.next_id() else { return };
         let qos = pending.terms.qos;
         pending.place.token = StoreToken(0);
-        if qos == Qos::ExactlyOnce
-            && let Some(durable) = &session.durable
-        {
+        let Some(durable) = &mut session.durable else { return };
+        if qos == Qos::ExactlyOnce {
             let (session, seq) = (durable.id, pending.place.seq);
             let put = StoreOp::PutFlight { session, seq, packet_id };
             pending.place.token = self.ledger.push(put, 0);
             pending.place.written = Written::Flight;
+        } else {
+            durable.has_unwritten = true;
         }
         session.outgoing.begin_unsent_as(packet_id, qos, Some(Box::new(pending)));
     }
@@ -370,7 +378,7 @@ impl Peers {
         let mut oldest_ms = None;
         for (packet_id, kept) in outgoing.messages_mut() {
             let Some(pending) = kept else { continue };
-            let Pending { message, terms, place } = &mut **pending;
+            let place = pending.place;
             if !place.sent || place.written == Written::Flight {
                 continue;
             }
@@ -379,26 +387,31 @@ impl Peers {
                 oldest_ms = oldest_ms.max(Some(age_ms));
                 continue;
             }
-            let (session, seq) = (durable.id, place.seq);
-            match place.written {
-                Written::Nothing(promise) => {
-                    let message = Arc::clone(message);
-                    let bytes = stored_bytes(&message);
-                    let terms = terms.to_entry(Some(packet_id));
-                    let put = StoreOp::PutEntry { session, seq, message, terms };
-                    let token = self.ledger.push(put, bytes);
-                    if let Some(promise) = promise {
-                        self.ledger.wait_for(promise, token);
-                    }
-                    durable.acks_promptly &= all;
-                }
-                _ => {
-                    self.ledger.push(StoreOp::PutFlight { session, seq, packet_id }, 0);
-                }
+            if let Written::Nothing(_) = place.written {
+                durable.acks_promptly &= all;
             }
-            place.written = Written::Flight;
+            write_flight(&mut self.ledger, durable.id, packet_id, pending);
         }
         oldest_ms.map(|age_ms| self.now.mono_ms + u64::from(linger_ms - age_ms))
+    }
+
+    /// A message is about to be written with its packet identifier: those before it are, too. After
+    /// a restart what is in flight goes out before what waits, and order must be kept.
+    fn write_what_is_before(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let Session { durable, outgoing, .. } = session;
+        let Some(durable) = durable else { return };
+        if !std::mem::take(&mut durable.has_unwritten) {
+            return;
+        }
+        for (packet_id, kept) in outgoing.messages_mut() {
+            if let Some(pending) = kept
+                && pending.place.seq != 0
+                && pending.place.written != Written::Flight
+            {
+                write_flight(&mut self.ledger, durable.id, packet_id, pending);
+            }
+        }
     }
 
     /// Milliseconds that a prompt client has to acknowledge a message before it is written: some
@@ -518,4 +531,26 @@ impl Peers {
             asked.is_stale = true;
         }
     }
+}
+
+/// Writes what the store does not know of a message in flight.
+fn write_flight(
+    ledger: &mut Ledger,
+    session: SessionId,
+    packet_id: PacketId,
+    pending: &mut Pending,
+) {
+    let Pending { message, terms, place } = pending;
+    let seq = place.seq;
+    if let Written::Nothing(promise) = place.written {
+        let bytes = stored_bytes(message);
+        let (message, terms) = (Arc::clone(message), terms.to_entry(Some(packet_id)));
+        let token = ledger.push(StoreOp::PutEntry { session, seq, message, terms }, bytes);
+        if let Some(promise) = promise {
+            ledger.wait_for(promise, token);
+        }
+    } else {
+        ledger.push(StoreOp::PutFlight { session, seq, packet_id }, 0);
+    }
+    place.written = Written::Flight;
 }
