@@ -31,6 +31,11 @@ impl SessionKey {
         Self(u64::from(shard.0) << 56 | u64::from(generation) << 32 | u64::from(slot))
     }
 
+    /// No session of `shard` has this one.
+    pub(crate) fn nobody(shard: ShardId) -> Self {
+        Self::new(shard, 0, u32::MAX)
+    }
+
     pub(crate) fn shard(self) -> ShardId {
         ShardId((self.0 >> 56) as u16)
     }

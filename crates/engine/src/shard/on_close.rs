@@ -218,7 +218,26 @@ impl Shard {
     /// published as retained does not [MQTT3-3.1.2-7].
     pub(super) fn end_session(&mut self, slot: u32) {
         self.publish_will(slot);
-        let Some(session) = self.peers.sessions.get_mut(slot) else { return };
+        let Some(mut session) = self.take_session(slot) else { return };
+        let member = session.key;
+        let groups = self.take_share(&mut session);
+        let Some(durable) = session.durable.take() else {
+            for pending in groups {
+                self.give_back(member, pending, None);
+            }
+            return;
+        };
+        self.peers.ledger.forget_asking(durable.id);
+        if groups.is_empty() && !durable.tail.is_wanted_back() {
+            self.peers.ledger.push(StoreOp::EndSession { session: durable.id }, 0);
+            return;
+        }
+        self.start_ending(member, &durable, groups);
+    }
+
+    /// Takes a session out of everything that knows it.
+    pub(super) fn take_session(&mut self, slot: u32) -> Option<Box<Session>> {
+        let session = self.peers.sessions.get_mut(slot)?;
         let subscriptions = std::mem::take(&mut session.subscriptions);
         let shared = std::mem::take(&mut session.shared);
         let stats = &mut self.peers.stats;
@@ -228,18 +247,16 @@ impl Shard {
         for filter in subscriptions {
             self.forget_subscription(filter, slot);
         }
-        let Some(session) = self.peers.remove_session(slot) else { return };
-        let key = session.key;
+        let session = self.peers.remove_session(slot)?;
         for filter in shared {
-            self.leave_group(filter, key);
+            self.leave_group(filter, session.key);
         }
-        self.give_back_all(*session);
+        Some(session)
     }
 
-    /// What share groups gave to a session that has ended goes to other members; everything else
-    /// ends with it, also in the store.
-    fn give_back_all(&mut self, mut session: Session) {
-        let member = session.key;
+    /// What share groups gave to a session that has ended and is in memory: it goes to other
+    /// members. Everything else ends with the session.
+    pub(super) fn take_share(&mut self, session: &mut Session) -> Vec<Pending> {
         let mut groups: Vec<Pending> = Vec::new();
         // [MQTT-4.8.2-5] A QoS 2 message that was sent belongs to this session alone.
         for (_, qos, kept) in session.outgoing.drain() {
@@ -256,19 +273,7 @@ impl Shard {
             groups.extend(queue.take());
         }
         groups.retain(|pending| pending.terms.group.is_some());
-        let Some(durable) = session.durable.take() else {
-            for pending in groups {
-                self.give_back(member, pending, None);
-            }
-            return;
-        };
-        self.peers.ledger.forget_asking(durable.id);
-        let is_plain = groups.is_empty() && !(durable.tail.grouped && durable.tail.messages > 0);
-        if is_plain {
-            self.peers.ledger.push(StoreOp::EndSession { session: durable.id }, 0);
-            return;
-        }
-        self.start_ending(member, &durable, groups);
+        groups
     }
 
     /// A share group's message goes to another member, unless it has expired; `receipt` is given

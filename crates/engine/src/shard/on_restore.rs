@@ -39,10 +39,19 @@ impl Shard {
     fn restore_session(&mut self, restored: RestoredSession) {
         let RestoredSession { session: id, record, subscriptions, incoming, flights, waiting } =
             restored;
-        if self.peers.sessions.find(&record.client_id).is_some() {
-            // Two with one identifier: the store kept what had ended. The first one stays.
-            self.peers.ledger.push(StoreOp::EndSession { session: id }, 0);
-            return;
+        if let Some(slot) = self.peers.sessions.find(&record.client_id) {
+            // Two with one identifier: the earlier one had ended, and the store has kept it for
+            // what share groups were to get back.
+            let known = self.peers.sessions.get(slot).and_then(|session| session.durable.as_ref());
+            if known.is_some_and(|known| known.id.number > id.number) {
+                return self.end_earlier(&Durable::restore(id, waiting), self.shares_of(flights));
+            }
+            if let Some(mut session) = self.take_session(slot) {
+                let groups = self.take_share(&mut session);
+                if let Some(durable) = session.durable {
+                    self.end_earlier(&durable, groups);
+                }
+            }
         }
         let slot = self.peers.sessions.create(record.client_id);
         self.peers.stats.sessions += 1;
@@ -68,6 +77,29 @@ impl Shard {
             // Its connection ended with the broker's life, at the latest now.
             let _ = self.store_session(slot);
         }
+    }
+
+    fn end_earlier(&mut self, durable: &Durable, groups: Vec<Pending>) {
+        if groups.is_empty() && !durable.tail.is_wanted_back() {
+            self.peers.ledger.push(StoreOp::EndSession { session: durable.id }, 0);
+        } else {
+            self.start_ending_later(durable, groups);
+        }
+    }
+
+    /// What share groups get back of what was in flight.
+    fn shares_of(&self, flights: Vec<RestoredFlight>) -> Vec<Pending> {
+        let now = self.peers.now;
+        let shares = flights.into_iter().filter_map(|flight| match flight {
+            RestoredFlight::Publish(entry)
+                if entry.terms.qos == Qos::AtLeastOnce && entry.terms.group.is_some() =>
+            {
+                let message = Arc::new(Message::restore(entry.message, now));
+                Some(Pending::new(message, Terms::restore(entry.terms)))
+            }
+            _ => None,
+        });
+        shares.collect()
     }
 
     fn restore_flights(&mut self, slot: u32, flights: Vec<RestoredFlight>) {

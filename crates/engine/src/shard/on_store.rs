@@ -12,6 +12,7 @@ use crate::ids::{ConnId, SessionKey};
 use crate::ledger::{Receipt, Then};
 use crate::log::Cause;
 use crate::message::Message;
+use crate::stats::Drop;
 use crate::store::{Loaded, Seq, SessionId, StoreEvent, StoreLoad, StoreOp, StoreToken};
 
 /// Messages of an ended session that are read at once to be given back to their share groups.
@@ -34,6 +35,12 @@ struct Ending {
     left: u32,
     /// Where to read on, if there is more.
     from: Option<Seq>,
+    /// To be given back with the first that are read.
+    kept: Vec<Pending>,
+    /// A question of the session itself has no answer yet, which must not be taken for another's.
+    owed: bool,
+    /// A question waits for that answer.
+    waits: bool,
 }
 
 impl Shard {
@@ -128,10 +135,21 @@ impl Shard {
         durable: &Durable,
         groups: Vec<Pending>,
     ) {
-        let from = (durable.tail.messages > 0 && durable.tail.grouped).then_some(durable.tail.from);
-        let ending = Ending { member, left: 1, from };
+        let from = durable.tail.is_wanted_back().then_some(durable.tail.from);
+        let owed = durable.asked.is_some();
+        let ending = Ending { member, left: 1, from, kept: Vec::new(), owed, waits: false };
         self.endings.by_session.insert(durable.id, ending);
         self.give_back_safely(durable.id, groups);
+        self.on_given_back(durable.id);
+    }
+
+    /// The same for a session that had ended in an earlier life of the broker. Groups and their
+    /// members are still on their way to each other: nothing is given back before the store answers.
+    pub(super) fn start_ending_later(&mut self, durable: &Durable, kept: Vec<Pending>) {
+        let member = SessionKey::nobody(self.config.shard);
+        let from = Some(durable.tail.from);
+        let ending = Ending { member, left: 1, from, kept, owed: false, waits: false };
+        self.endings.by_session.insert(durable.id, ending);
         self.on_given_back(durable.id);
     }
 
@@ -152,12 +170,21 @@ impl Shard {
         if ending.left > 0 {
             return;
         }
-        let Some(from) = ending.from else {
+        if ending.from.is_none() {
             self.endings.by_session.remove(&session);
             self.peers.ledger.push(StoreOp::EndSession { session }, 0);
             return;
-        };
+        }
         ending.left = 1;
+        match ending.owed {
+            true => ending.waits = true,
+            false => self.read_on(session),
+        }
+    }
+
+    fn read_on(&mut self, session: SessionId) {
+        let Some(ending) = self.endings.by_session.get(&session) else { return };
+        let Some(from) = ending.from else { return };
         let load = StoreLoad {
             session,
             from,
@@ -168,9 +195,20 @@ impl Shard {
     }
 
     fn on_loaded_for_groups(&mut self, loaded: Loaded) {
-        let Loaded { session, entries, done, .. } = loaded;
+        let Loaded { session, from, entries, damaged, done } = loaded;
         let Some(ending) = self.endings.by_session.get_mut(&session) else { return };
-        ending.from = if done { None } else { entries.last().map(|entry| entry.seq + 1) };
+        if std::mem::take(&mut ending.owed) {
+            if std::mem::take(&mut ending.waits) {
+                self.read_on(session);
+            }
+            return;
+        }
+        let next = entries.last().map_or(from, |entry| entry.seq + 1);
+        ending.from = (!done).then_some(next);
+        let mut kept = std::mem::take(&mut ending.kept);
+        for _ in 0..damaged {
+            self.peers.drop_message(Drop::Damaged, None);
+        }
         let _ = self.peers.ledger.loaded(session);
         let now = self.peers.now;
         let groups = entries.into_iter().filter(|entry| entry.terms.group.is_some());
@@ -179,7 +217,8 @@ impl Shard {
             let place = Place { seq: entry.seq, ..Place::default() };
             Pending { message, terms: Terms::restore(entry.terms), place }
         });
-        self.give_back_safely(session, groups.collect());
+        kept.extend(groups);
+        self.give_back_safely(session, kept);
         self.on_given_back(session);
     }
 }

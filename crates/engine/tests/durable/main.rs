@@ -7,5 +7,7 @@ mod rig;
 mod answers;
 mod bodies;
 mod full;
+mod groups;
 mod queues;
+mod restore;
 mod sending;

@@ -276,7 +276,7 @@ impl Rig {
         }
         self.accepted = 0;
         self.auto = true;
-        let restored = self.store.restart(shards);
+        let restored = self.store.restart(shards, self.first == First::Clients);
         for (n, items) in restored.into_iter().enumerate() {
             for item in items {
                 self.step(n, martlet_engine::Input::Restored(item));
@@ -322,6 +322,11 @@ impl Rig {
     /// How often messages were dropped for this reason.
     pub(crate) fn dropped(&self, reason: martlet_engine::Drop) -> u64 {
         self.stats().dropped[reason as usize]
+    }
+
+    /// Publishes with QoS 1; its receiver is prompt, so the answer is that one's.
+    pub(crate) fn publish_later(&mut self, name: &str, topic: &str, payload: &str) {
+        self.send_message(name, &msg(topic, payload).qos(1));
     }
 
     /// The client takes everything again, from the next write on.

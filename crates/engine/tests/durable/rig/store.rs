@@ -104,6 +104,8 @@ impl Store {
         match op {
             StoreOp::PutSession { session, record } => {
                 self.names.insert(*session, record.client_id.to_string());
+                let same = self.names.keys().filter(|known| known.number == session.number);
+                assert_eq!(same.count(), 1, "a number is one session: {op:?}");
             }
             StoreOp::PutEntry { session, seq, message, .. } => {
                 let known = self.payloads.insert((*session, *seq), payload(message));
@@ -251,8 +253,9 @@ impl Store {
         }
     }
 
-    /// What is not durable is lost; what is goes to so many new shards.
-    pub(super) fn restart(&mut self, shards: u16) -> Vec<Vec<Restored>> {
+    /// What is not durable is lost; what is goes to so many new shards, in the one order or the
+    /// other.
+    pub(super) fn restart(&mut self, shards: u16, reversed: bool) -> Vec<Vec<Restored>> {
         let durable = std::mem::take(&mut self.durable);
         let (names, payloads) =
             (std::mem::take(&mut self.names), std::mem::take(&mut self.payloads));
@@ -279,6 +282,9 @@ impl Store {
         }
         for (topic, message) in &durable.retained {
             told[home(partition(topic))].push(Restored::Retained(message.clone()));
+        }
+        for items in told.iter_mut().filter(|_| reversed) {
+            items[1..].reverse();
         }
         told
     }
