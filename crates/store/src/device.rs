@@ -10,7 +10,7 @@ use martlet_engine::ShardId;
 use martlet_engine::store::{StoreEvent, StoreHealth};
 
 use crate::alarm::{Alarm, Damage};
-use crate::disk::{self, Disk, DiskOp, ENGINE_DIR, KEYSPACES};
+use crate::disk::{self, Disk, DiskOp, ENGINE_DIR, KEYSPACES, Upkeep};
 use crate::inbox::Shared;
 use crate::lock::DirLock;
 use crate::room::{Room, RoomWatch};
@@ -42,7 +42,7 @@ const JOURNALS_BYTES_MIN: u64 = 2 << 20;
 /// How long that may take; commits wait meanwhile.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 /// On a full disk everything is merged at most so often.
-const COMPACT_EVERY: Duration = Duration::from_secs(2);
+const TIDY_EVERY: Duration = Duration::from_secs(2);
 
 /// What went wrong.
 #[derive(Debug)]
@@ -70,9 +70,9 @@ pub(crate) struct Device {
     looked: Instant,
     /// Bytes written since.
     written: u64,
-    /// Whether something was written since the last merge on a full disk.
-    may_compact: bool,
-    compacted: Option<Instant>,
+    /// Whether something was written since the last tidying on a full disk.
+    may_tidy: bool,
+    tidied: Option<Instant>,
     failures: u32,
     failed: Option<Instant>,
     /// Keeps everybody else out; let go of last.
@@ -95,8 +95,8 @@ impl Device {
             health: StoreHealth::Healthy,
             looked: Instant::now(),
             written: u64::MAX,
-            may_compact: false,
-            compacted: None,
+            may_tidy: false,
+            tidied: None,
             failures: 0,
             failed: None,
             _lock: lock,
@@ -121,6 +121,11 @@ impl Device {
     ) -> Result<(), Result<Trouble, Ended>> {
         while self.disk().is_congested() {
             self.disk().check().map_err(|error| Ok(Trouble::Write(error)))?;
+            if self.disk().upkeep() == Upkeep::Here {
+                // Nobody else makes it any better.
+                self.may_tidy = true;
+                self.look(shared).map_err(Err)?;
+            }
             shared.pause(CONGESTION_PAUSE).map_err(Err)?;
         }
         self.disk().commit(ops, is_sync).map_err(|error| Ok(Trouble::Write(error)))
@@ -129,19 +134,17 @@ impl Device {
     /// Something was committed.
     pub(crate) fn written(&mut self, bytes: u64) {
         self.written = self.written.saturating_add(bytes);
-        self.may_compact = true;
+        self.may_tidy = true;
     }
 
-    /// A commit succeeded: unless the disk is full, all is well.
-    pub(crate) fn works(&mut self, shared: &Shared) {
+    /// A commit succeeded.
+    pub(crate) fn works(&mut self) {
         if self.failed.is_some_and(|failed| failed.elapsed() >= CALM) {
             (self.failures, self.failed) = (0, None);
         }
-        if self.health == StoreHealth::Healthy {
-            return;
-        }
-        if !self.look_at_room(shared).is_full {
-            self.set_health(StoreHealth::Healthy);
+        if self.health == StoreHealth::Failing {
+            // The next look says so.
+            self.written = u64::MAX;
         }
     }
 
@@ -161,77 +164,103 @@ impl Device {
             return Ok(());
         }
         let mut room = self.look_at_room(shared);
-        let journals = disk::journal_bytes(&self.engine_dir());
-        let is_large = journals > room.total_bytes / JOURNALS_PART;
-        if journals >= JOURNALS_BYTES_MIN && (is_large || room.is_full) {
-            self.empty_journals(shared)?;
-            room = self.look_at_room(shared);
-        }
-        if room.is_full && self.compact_if_due(shared)? {
+        if self.disk().upkeep() == Upkeep::Here && room.is_full && self.tidy(room, shared)? {
             room = self.look_at_room(shared);
         }
         match (room.is_full, self.health) {
-            (true, StoreHealth::Healthy) => {
-                let Room { free_bytes, reserve_bytes, .. } = room;
-                (self.voice.alarm)(Alarm::Full { free_bytes, reserve_bytes });
-                self.set_health(StoreHealth::Full);
-            }
+            (true, StoreHealth::Healthy | StoreHealth::Failing) => self.say_full(room),
             (false, StoreHealth::Full | StoreHealth::Failing) if self.disk().check().is_ok() => {
                 self.set_health(StoreHealth::Healthy);
             }
             _ => {}
         }
+        let wanted = self.wanted_upkeep();
+        if self.disk().upkeep() != wanted && !self.disk().has_snapshots() {
+            return self.reopen(close, shared);
+        }
+        let journals = disk::journal_bytes(&self.engine_dir());
+        let is_large = journals > (room.total_bytes / JOURNALS_PART).max(JOURNALS_BYTES_MIN);
+        if is_large && wanted == Upkeep::Background && !self.disk().has_snapshots() {
+            let engine_dir = self.engine_dir();
+            return self.reopen(|disk| disk.close_small(&engine_dir, FLUSH_MAX), shared);
+        }
         Ok(())
     }
 
+    /// On a full disk the engine's own thread would run out of room, and the engine give up.
+    fn wanted_upkeep(&self) -> Upkeep {
+        match self.health {
+            StoreHealth::Full => Upkeep::Here,
+            StoreHealth::Healthy | StoreHealth::Failing => Upkeep::Background,
+        }
+    }
+
     fn look_at_room(&mut self, shared: &Shared) -> Room {
-        let room = self.room.look();
+        let disk = self.disk.as_ref();
+        let room = self.room.look(disk.map_or(0, |disk| disk.merge_bytes()));
         (self.looked, self.written) = (Instant::now(), 0);
-        shared
-            .counters
-            .set_disk(self.disk.as_ref().map_or(0, |disk| disk.bytes()), room.free_bytes);
+        let bytes = disk.map_or(0, |disk| disk.bytes());
+        shared.counters.set_disk(bytes, room.free_bytes);
         room
     }
 
-    /// Closes the engine with empty journals and opens it again.
-    fn empty_journals(&mut self, shared: &Shared) -> Result<(), Ended> {
-        let engine_dir = self.engine_dir();
+    fn say_full(&mut self, room: Room) {
+        let Room { free_bytes, wanted_bytes, .. } = room;
+        (self.voice.alarm)(Alarm::Full { free_bytes, reserve_bytes: wanted_bytes });
+        self.set_health(StoreHealth::Full);
+    }
+
+    /// Closes the engine in some way and opens it again.
+    fn reopen(
+        &mut self,
+        close: impl FnOnce(Disk) -> fjall::Result<()>,
+        shared: &Shared,
+    ) -> Result<(), Ended> {
         let Some(disk) = self.take_disk(shared) else { return Ok(()) };
-        let closed = disk.close_small(&engine_dir, FLUSH_MAX).map_err(Trouble::Write);
-        match closed.and_then(|_| self.open(Depth::UpTo(0), shared)) {
+        let closed = close(disk).map_err(Trouble::Write);
+        match closed.and_then(|()| self.open(Depth::UpTo(0), shared)) {
             Ok(()) => Ok(()),
             Err(trouble) => self.recover(trouble, shared),
         }
     }
 
-    /// Whether everything was merged.
-    fn compact_if_due(&mut self, shared: &Shared) -> Result<bool, Ended> {
-        let is_early = self.compacted.is_some_and(|at| at.elapsed() < COMPACT_EVERY);
-        if is_early || !self.may_compact {
+    /// On a full disk: writes memtables out, empties journals, merges what was removed away; as far
+    /// as there is room. Whether it tried.
+    fn tidy(&mut self, room: Room, shared: &Shared) -> Result<bool, Ended> {
+        let is_early = self.tidied.is_some_and(|at| at.elapsed() < TIDY_EVERY);
+        if is_early || !self.may_tidy || self.disk().has_snapshots() {
             return Ok(false);
         }
-        self.may_compact = false;
-        // Too little room for it is no trouble: it is tried again.
-        let _: fjall::Result<()> = self.disk().compact();
-        self.compacted = Some(Instant::now());
-        match self.disk().check() {
-            Ok(()) => Ok(true),
-            Err(error) => self.recover(Trouble::Write(error), shared).map(|()| true),
+        (self.may_tidy, self.tidied) = (false, Some(Instant::now()));
+        let engine_dir = self.engine_dir();
+        // Too little room for it is no trouble: it is tried again when something was written.
+        let flush = |disk: Disk| match disk.flush_here() {
+            Ok(true) => Ok(disk.close_flushed(&engine_dir)?),
+            Ok(false) | Err(_) => Ok(()),
+        };
+        self.reopen(flush, shared)?;
+        let free_bytes = self.room.look(0).free_bytes.max(room.free_bytes);
+        if self.disk().compact_here(free_bytes).is_err() {
+            // Opening removes what an unfinished merge leaves.
+            self.reopen(close, shared)?;
         }
+        Ok(true)
     }
 
     /// After a failure: opens the engine again, however often that has to be tried.
     pub(crate) fn recover(&mut self, trouble: Trouble, shared: &Shared) -> Result<(), Ended> {
         let mut trouble = trouble;
         loop {
-            self.fail(&trouble, shared);
             drop(self.take_disk(shared));
+            self.fail(&trouble, shared);
             let wait = BACK_OFF_MIN * (1 << self.failures.min(8).saturating_sub(1));
             shared.pause(wait.min(BACK_OFF_MAX))?;
             let depth = self.depth(&trouble);
-            let rewritten = match trouble.is_for_want_of_room() {
-                true => Ok(()),
-                false => disk::rewrite_journals(&self.engine_dir()).map_err(Trouble::Open),
+            let rewritten = disk::rewrite_journals(&self.engine_dir()).map_err(Trouble::Open);
+            let rewritten = match rewritten {
+                // What failed then was a write, which is no reason for it.
+                Err(trouble) if trouble.is_for_want_of_room() => Ok(()),
+                rewritten => rewritten,
             };
             match rewritten.and_then(|()| self.open(depth, shared)) {
                 Ok(()) => {
@@ -254,20 +283,21 @@ impl Device {
         }
     }
 
+    /// Says what is wrong.
     fn fail(&mut self, trouble: &Trouble, shared: &Shared) {
         self.failures += 1;
         self.failed = Some(Instant::now());
         let room = self.look_at_room(shared);
         let is_full = trouble.is_for_want_of_room() || room.is_full;
-        let health = if is_full { StoreHealth::Full } else { StoreHealth::Failing };
-        if self.health != health {
-            let Room { free_bytes, reserve_bytes, .. } = room;
-            (self.voice.alarm)(match is_full {
-                true => Alarm::Full { free_bytes, reserve_bytes },
-                false => Alarm::Failing { cause: trouble.to_string() },
-            });
+        if is_full {
+            self.room.spend();
         }
-        self.set_health(health);
+        if is_full && self.health != StoreHealth::Full {
+            self.say_full(room);
+        } else if !is_full && self.health == StoreHealth::Healthy {
+            (self.voice.alarm)(Alarm::Failing { cause: trouble.to_string() });
+            self.set_health(StoreHealth::Failing);
+        }
     }
 
     fn set_health(&mut self, health: StoreHealth) {
@@ -296,7 +326,7 @@ impl Device {
     }
 
     fn open(&mut self, depth: Depth, shared: &Shared) -> Result<(), Trouble> {
-        let (disk, repair) = open(&self.dir, depth)?;
+        let (disk, repair) = open(&self.dir, depth, self.wanted_upkeep())?;
         for damage in repair.damage {
             add(&shared.counters.damaged, damage.records);
             (self.voice.alarm)(Alarm::Damaged(damage));
@@ -322,20 +352,25 @@ impl Device {
     }
 }
 
+fn close(disk: Disk) -> fjall::Result<()> {
+    drop(disk);
+    Ok(())
+}
+
 /// What a repair needs to know of a data directory.
 pub(crate) fn place<'a>(dir: &'a Path, engine_dir: &'a Path) -> Place<'a> {
     Place { data: dir, db: engine_dir, keyspaces: &KEYSPACES }
 }
 
 /// Repairs what is damaged, then opens the engine; when that fails, as if everything were damaged.
-pub(crate) fn open(dir: &Path, depth: Depth) -> Result<(Disk, Repair), Trouble> {
+pub(crate) fn open(dir: &Path, depth: Depth, upkeep: Upkeep) -> Result<(Disk, Repair), Trouble> {
     let engine_dir = dir.join(ENGINE_DIR);
     let make_sound = |depth| {
         let place = place(dir, &engine_dir);
         salvage::make_sound(place, depth, &disk::create).map_err(Trouble::Open)
     };
     let mut repair = make_sound(depth)?;
-    match Disk::open(&engine_dir) {
+    match Disk::open_with(&engine_dir, upkeep) {
         Ok(disk) => Ok((disk, repair)),
         Err(error) if is_io(&error) || matches!(error, fjall::Error::Locked) => {
             Err(Trouble::Open(salvage::engine_error(error)))
@@ -343,7 +378,7 @@ pub(crate) fn open(dir: &Path, depth: Depth) -> Result<(Disk, Repair), Trouble> 
         Err(_) => {
             let again = make_sound(Depth::Rebuild)?;
             repair.damage.extend(again.damage);
-            let disk = Disk::open(&engine_dir);
+            let disk = Disk::open_with(&engine_dir, upkeep);
             let disk = disk.map_err(|error| Trouble::Open(salvage::engine_error(error)))?;
             Ok((disk, repair))
         }

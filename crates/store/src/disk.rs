@@ -26,10 +26,16 @@ use fjall::{
 };
 
 use crate::format::Space;
+use crate::room;
 
 /// Bytes of the memtable of each of the two sets; up to two full ones of each wait for the
 /// background thread.
 const MEMTABLE_BYTES: u64 = 8 << 20;
+/// On a small file system they are so small a part of it: what is written out at once must not fill
+/// it. Decided when the store is made.
+const MEMTABLE_PART: u64 = 64;
+/// The least for which it makes sense.
+const MEMTABLE_BYTES_MIN: u64 = 256 << 10;
 /// Blocks of tables kept in memory: questions read forward, so a window is enough.
 const CACHE_BYTES: u64 = 8 << 20;
 /// Bytes of journals after which the set that holds the oldest one back is written out. The least
@@ -37,6 +43,9 @@ const CACHE_BYTES: u64 = 8 << 20;
 const JOURNALS_BYTES: u64 = 64 << 20;
 /// Bytes of one table: a merge takes at least one, and blocks the background thread for so long.
 const TABLE_BYTES: u64 = 16 << 20;
+/// Bytes of one merge at most: four full memtables into a first level of four tables, and about the
+/// same further down.
+const MERGE_BYTES_MAX: u64 = 192 << 20;
 /// Open files that the engine keeps; its own number would be most of a usual limit of 1024.
 const FILES_MAX: usize = 128;
 /// Bytes of a block: the least that is read for one record.
@@ -61,6 +70,9 @@ pub(crate) struct Disk {
     database: Database,
     records: Keyspace,
     messages: Keyspace,
+    upkeep: Upkeep,
+    /// One more for each snapshot.
+    snapshots: Arc<()>,
 }
 
 impl std::fmt::Debug for Disk {
@@ -74,38 +86,71 @@ pub(crate) const ENGINE_DIR: &str = "store";
 /// Names of the two sets, in the order in which they are made.
 pub(crate) const KEYSPACES: [&str; 2] = ["records", "messages"];
 
+fn strategy() -> Leveled {
+    Leveled::default().with_table_target_size(TABLE_BYTES)
+}
+
+fn options(engine_dir: &Path) -> KeyspaceCreateOptions {
+    let total_bytes = room::total_bytes(engine_dir).unwrap_or(u64::MAX);
+    let memtable_bytes = (total_bytes / MEMTABLE_PART).clamp(MEMTABLE_BYTES_MIN, MEMTABLE_BYTES);
+    let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0));
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(memtable_bytes)
+        .manual_journal_persist(true)
+        .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
+        .filter_policy(FilterPolicy::all(bloom))
+        .expect_point_read_hits(true)
+        .compaction_strategy(Arc::new(strategy()))
+}
+
 /// Opens or creates the engine in its own directory, with both sets.
 pub(crate) fn create(engine_dir: &Path) -> fjall::Result<(Database, Vec<Keyspace>)> {
+    create_with(engine_dir, 1)
+}
+
+fn create_with(engine_dir: &Path, threads: usize) -> fjall::Result<(Database, Vec<Keyspace>)> {
     let database = Database::builder(engine_dir)
         .cache_size(CACHE_BYTES)
         .max_cached_files(Some(FILES_MAX))
         .max_journaling_size(JOURNALS_BYTES)
         .manual_journal_persist(true)
-        .worker_threads(1)
+        .worker_threads_unchecked(threads)
         .open()?;
-    let sets = KEYSPACES.into_iter().map(|name| database.keyspace(name, options));
+    let sets = KEYSPACES.into_iter().map(|name| database.keyspace(name, || options(engine_dir)));
     let sets = sets.collect::<fjall::Result<Vec<Keyspace>>>()?;
     Ok((database, sets))
 }
 
-fn options() -> KeyspaceCreateOptions {
-    let strategy = Leveled::default().with_table_target_size(TABLE_BYTES);
-    let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0));
-    KeyspaceCreateOptions::default()
-        .max_memtable_size(MEMTABLE_BYTES)
-        .manual_journal_persist(true)
-        .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
-        .filter_policy(FilterPolicy::all(bloom))
-        .expect_point_read_hits(true)
-        .compaction_strategy(Arc::new(strategy))
+/// Who writes tables and merges them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upkeep {
+    /// The engine's thread, whenever it sees fit. When that runs out of room, the engine gives up.
+    Background,
+    /// Nobody, until [`Disk::flush_here`] or [`Disk::compact_here`] is called: for a full disk.
+    Here,
 }
 
 impl Disk {
+    /// Opens or creates the engine in its own directory.
     pub(crate) fn open(engine_dir: &Path) -> fjall::Result<Self> {
-        let (database, mut sets) = create(engine_dir)?;
+        Self::open_with(engine_dir, Upkeep::Background)
+    }
+
+    pub(crate) fn open_with(engine_dir: &Path, upkeep: Upkeep) -> fjall::Result<Self> {
+        let (database, mut sets) =
+            create_with(engine_dir, usize::from(upkeep == Upkeep::Background))?;
         let messages = sets.pop().ok_or(fjall::Error::Unrecoverable)?;
         let records = sets.pop().ok_or(fjall::Error::Unrecoverable)?;
-        Ok(Self { database, records, messages })
+        Ok(Self { database, records, messages, upkeep, snapshots: Arc::new(()) })
+    }
+
+    pub(crate) fn upkeep(&self) -> Upkeep {
+        self.upkeep
+    }
+
+    /// Whether anybody reads a snapshot: then the engine cannot be closed.
+    pub(crate) fn has_snapshots(&self) -> bool {
+        Arc::strong_count(&self.snapshots) > 1
     }
 
     pub(crate) fn set(&self, space: Space) -> &Keyspace {
@@ -153,7 +198,8 @@ impl Disk {
     /// Everything as it is now, whatever is written afterwards.
     pub(crate) fn snapshot(&self) -> DiskSnapshot {
         let (records, messages) = (self.records.clone(), self.messages.clone());
-        DiskSnapshot { snapshot: self.database.snapshot(), records, messages }
+        let counted = Arc::clone(&self.snapshots);
+        DiskSnapshot { snapshot: self.database.snapshot(), records, messages, _counted: counted }
     }
 
     /// Writes all memtables out as tables. Whether it was done within `limit`.
@@ -178,19 +224,54 @@ impl Disk {
 
     /// Closes the engine with its journals emptied, if that can be done within `limit`. The engine
     /// itself gives a journal up only beyond 64 MB: too much for a small or full disk.
-    pub(crate) fn close_small(self, engine_dir: &Path, limit: Duration) -> fjall::Result<bool> {
+    pub(crate) fn close_small(self, engine_dir: &Path, limit: Duration) -> fjall::Result<()> {
         let is_flushed = self.flush(limit)?;
         drop(self);
         if is_flushed {
             empty_journals(engine_dir)?;
         }
-        Ok(is_flushed)
+        Ok(())
     }
 
-    /// Merges everything, so that what was removed takes no room. Needs room for what is left.
-    pub(crate) fn compact(&self) -> fjall::Result<()> {
-        self.messages.major_compact()?;
-        self.records.major_compact()
+    /// With [`Upkeep::Here`]: writes all memtables out as tables, unless so many tables are there
+    /// that more would stop commits.
+    pub(crate) fn flush_here(&self) -> fjall::Result<bool> {
+        let sets = [&self.records, &self.messages];
+        if sets.iter().any(|set| set.tree.l0_run_count() >= RUNS_MAX - 2) {
+            return Ok(false);
+        }
+        // Nobody reads what is older, so it need not be kept.
+        let read_from = if self.has_snapshots() { 0 } else { self.database.snapshot().seqno() };
+        for set in sets {
+            set.rotate_memtable()?;
+            let lock = set.tree.get_flush_lock();
+            set.tree.flush(&lock, read_from.saturating_sub(1))?;
+        }
+        Ok(sets.iter().all(|set| set.tree.active_memtable().is_empty()))
+    }
+
+    /// Closes the engine whose tables have everything, with its journals emptied.
+    pub(crate) fn close_flushed(self, engine_dir: &Path) -> io::Result<()> {
+        drop(self);
+        empty_journals(engine_dir)
+    }
+
+    /// With [`Upkeep::Here`]: merges what can be merged in so many bytes.
+    pub(crate) fn compact_here(&self, free_bytes: u64) -> fjall::Result<()> {
+        for set in [&self.messages, &self.records] {
+            if set.disk_space() <= free_bytes {
+                set.major_compact()?;
+            } else if free_bytes >= MERGE_BYTES_MAX && !self.has_snapshots() {
+                let read_from = self.database.snapshot().seqno();
+                set.tree.compact(Arc::new(strategy()), read_from.saturating_sub(1))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Room that the next merge may need: it writes before it removes.
+    pub(crate) fn merge_bytes(&self) -> u64 {
+        self.records.disk_space().max(self.messages.disk_space()).min(MERGE_BYTES_MAX)
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -204,6 +285,7 @@ pub(crate) struct DiskSnapshot {
     snapshot: Snapshot,
     records: Keyspace,
     messages: Keyspace,
+    _counted: Arc<()>,
 }
 
 impl DiskSnapshot {
@@ -246,8 +328,12 @@ pub(crate) fn journal_bytes(engine_dir: &Path) -> u64 {
 pub(crate) fn rewrite_journals(engine_dir: &Path) -> io::Result<()> {
     for path in journals(engine_dir)? {
         let copy = path.with_extension("copy");
-        fs::copy(&path, &copy)?;
-        File::open(&copy)?.sync_all()?;
+        let copied = fs::copy(&path, &copy).and_then(|_| File::open(&copy)?.sync_all());
+        if let Err(error) = copied {
+            // It may be for want of room: a part of a copy must not take any.
+            let _: io::Result<()> = fs::remove_file(&copy);
+            return Err(error);
+        }
         fs::rename(&copy, &path)?;
     }
     File::open(engine_dir)?.sync_all()

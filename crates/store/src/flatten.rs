@@ -60,6 +60,8 @@ pub(crate) fn flatten(group: &Group, known: &mut Known, disk: &Disk) -> fjall::R
     if !group.ended.is_empty() {
         keep_last(&mut ops);
     }
+    // Neighbours find their place in the engine's memtable on a path that is still in the cache.
+    ops.sort_unstable_by(|one, other| (one.space, &one.key).cmp(&(other.space, &other.key)));
     Ok(ops)
 }
 

@@ -56,6 +56,11 @@ struct Place {
 pub(crate) type Overlay<'a> = BTreeMap<Seq, Option<(&'a Arc<Message>, &'a EntryTerms, Now)>>;
 
 impl Joins {
+    /// Whether nothing waits: the usual case.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
     /// Lets `op` have its effect on what waits; `None` when that was all.
     pub(crate) fn overtake(&mut self, op: StoreOp) -> Option<StoreOp> {
         if self.index.is_empty() {

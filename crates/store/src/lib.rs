@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod alarm;
+mod ballast;
 mod backup;
 mod check;
 mod config;

@@ -11,7 +11,7 @@ use martlet_engine::store::{Restored, StoreEvent};
 use crate::alarm::{Alarm, Damage};
 use crate::config::StoreConfig;
 use crate::device::{self, Device, Trouble, Voice};
-use crate::disk::Disk;
+use crate::disk::{Disk, Upkeep};
 use crate::format::FORMAT;
 use crate::handle::StoreHandle;
 use crate::inbox::Shared;
@@ -192,18 +192,19 @@ impl Store {
         })?;
         let mut report = OpenReport::default();
         let passport = read_passport(dir, &mut report)?;
-        let (disk, repair) = device::open(dir, Depth::ORDINARY).map_err(|trouble| {
-            let error = match trouble {
-                Trouble::Open(error) => error,
-                Trouble::Read(error) | Trouble::Write(error) => salvage::engine_error(error),
-            };
-            match error.kind() {
-                io::ErrorKind::Other => {
-                    OpenError::Engine { dir: dir.clone(), cause: error.to_string() }
+        let (disk, repair) =
+            device::open(dir, Depth::ORDINARY, Upkeep::Background).map_err(|trouble| {
+                let error = match trouble {
+                    Trouble::Open(error) => error,
+                    Trouble::Read(error) | Trouble::Write(error) => salvage::engine_error(error),
+                };
+                match error.kind() {
+                    io::ErrorKind::Other => {
+                        OpenError::Engine { dir: dir.clone(), cause: error.to_string() }
+                    }
+                    _ => OpenError::io(dir.clone(), error),
                 }
-                _ => OpenError::io(dir.clone(), error),
-            }
-        })?;
+            })?;
         report.damage.extend(repair.damage);
         let had_damage = !report.damage.is_empty();
         let store = Self {
@@ -274,7 +275,7 @@ impl Store {
         let depth = if attempt < RESTORES_MAX { Depth::Whole } else { Depth::Rebuild };
         let what = format!("a restart could not read everything ({error:?})");
         damage.push(Damage { what, aside: None, records: 0 });
-        match device::open(&self.config.dir, depth) {
+        match device::open(&self.config.dir, depth, Upkeep::Background) {
             Ok((disk, repair)) => {
                 damage.extend(repair.damage);
                 self.disk = Some(disk);

@@ -125,7 +125,8 @@ impl Worker {
         add(&self.shared.counters.ops, ops.len() as u64);
         let Some(join) = join else {
             for op in ops {
-                if let Some(op) = self.joins.overtake(op) {
+                let op = if self.joins.is_empty() { Some(op) } else { self.joins.overtake(op) };
+                if let Some(op) = op {
                     self.group.apply(op, now, &self.known);
                 }
             }
@@ -160,7 +161,7 @@ impl Worker {
         while let Err(trouble) = self.device.commit(&ops, is_sync, &self.shared) {
             self.device.recover(trouble?, &self.shared)?;
         }
-        self.device.works(&self.shared);
+        self.device.works();
         if !is_sync {
             self.unsynced_since.get_or_insert_with(Instant::now);
         }
