@@ -352,6 +352,15 @@ impl Said {
 
 /// Opens, restores, starts, reads all queues, writes something, stops.
 pub(crate) fn read(dir: &Path, what: &str) -> (Content, Said) {
+    read_with(dir, what, || ())
+}
+
+/// The same, while something happens to the files of the running store.
+pub(crate) fn read_while(dir: &Path, what: &str, happens: impl FnOnce()) -> Said {
+    read_with(dir, what, happens).1
+}
+
+fn read_with(dir: &Path, what: &str, happens: impl FnOnce()) -> (Content, Said) {
     let (mut store, open) =
         Store::open(&config(dir)).unwrap_or_else(|error| panic!("{what}: {error}"));
     let mut said = Said { open, ..Said::default() };
@@ -370,6 +379,7 @@ pub(crate) fn read(dir: &Path, what: &str) -> (Content, Said) {
     });
     said.restore = report.damage;
     let mut running = start(store);
+    happens();
     for session in content.sessions.values() {
         let mut from = 1;
         loop {
