@@ -306,7 +306,7 @@ impl Shard {
         }
         if view.qos != Qos::AtMostOnce
             && let Some(reason) = self.store_trouble()
-            && self.leaves_something(view)
+            && self.leaves_something(slot, view)
             && self.peers.conns.get(id).is_some_and(|conn| conn.proto.version().is_v5())
         {
             // Who cannot be told a reason waits for the acknowledgement.
@@ -330,8 +330,11 @@ impl Shard {
     }
 
     /// Whether the message may leave something to be made durable.
-    fn leaves_something(&self, view: &PublishView<'_>) -> bool {
-        view.retain || !self.router.interested_durably(view.topic).is_empty()
+    fn leaves_something(&self, slot: u32, view: &PublishView<'_>) -> bool {
+        let is_durable = || self.peers.sessions.get(slot).is_some_and(|own| own.durable.is_some());
+        view.retain
+            || !self.router.interested_durably(view.topic).is_empty()
+            || view.qos == Qos::ExactlyOnce && is_durable()
     }
 
     /// Whether clients may publish to a topic: `$SYS` is the broker's own, and a name of more
