@@ -16,6 +16,8 @@ pub(crate) struct Member {
     pub(crate) subscription_id: u32,
     /// Whether it has a connection.
     pub(crate) online: bool,
+    /// Whether what it gets has to be made durable.
+    pub(crate) durable: bool,
 }
 
 impl Member {
@@ -103,6 +105,12 @@ impl Groups {
         self.free.push(slot);
         self.by_filter.remove(filter);
         Some(slot)
+    }
+
+    /// Whether a member of the group is a durable session.
+    pub(crate) fn is_durable(&self, filter: &str) -> bool {
+        let group = self.find(filter).and_then(|slot| self.slots[slot as usize].as_ref());
+        group.is_some_and(|group| group.members.iter().any(|member| member.durable))
     }
 
     /// A member's connection came or went.

@@ -107,6 +107,7 @@ pub(crate) enum ToGroupHome {
         options: u8,
         subscription_id: u32,
         online: bool,
+        durable: bool,
         /// Answered with [`ToMemberHome::Joined`] when the interest is in force everywhere.
         token: u64,
     },

@@ -29,6 +29,7 @@ impl Shard {
     ) -> bool {
         let Some(session) = self.peers.sessions.get_mut(slot) else { return false };
         let (key, online) = (session.key, session.conn.is_some());
+        let durable = session.durable.is_some();
         if session.shared.insert(filter.into()) {
             session.filter_bytes += filter.len() as u32;
             self.peers.stats.subscriptions += 1;
@@ -37,14 +38,19 @@ impl Shard {
         let Subscriber { options, subscription_id, .. } = subscriber;
         let home = self.homes.of(filter);
         if home != self.config.shard {
-            let filter = filter.into();
-            let member = key;
-            let join =
-                ToGroupHome::Join { filter, member, options, subscription_id, online, token };
+            let join = ToGroupHome::Join {
+                filter: filter.into(),
+                member: key,
+                options,
+                subscription_id,
+                online,
+                durable,
+                token,
+            };
             self.mailroom.to(home).push(MailItem::Group(join));
             return true;
         }
-        self.on_join(filter, Member { session: key, options, subscription_id, online });
+        self.on_join(filter, Member { session: key, options, subscription_id, online, durable });
         if self.gates.is_open() {
             return false;
         }
@@ -95,8 +101,16 @@ impl Shard {
     /// At the group's home.
     pub(super) fn on_group_mail(&mut self, from: ShardId, what: ToGroupHome) {
         match what {
-            ToGroupHome::Join { filter, member, options, subscription_id, online, token } => {
-                let member = Member { session: member, options, subscription_id, online };
+            ToGroupHome::Join {
+                filter,
+                member: session,
+                options,
+                subscription_id,
+                online,
+                durable,
+                token,
+            } => {
+                let member = Member { session, options, subscription_id, online, durable };
                 self.on_join(&filter, member);
                 let opening = Opening::Joined { shard: from, token };
                 if self.gates.is_open() {
@@ -106,7 +120,15 @@ impl Shard {
                 }
             }
             ToGroupHome::Leave { filter, member } => {
-                if let Some(slot) = self.groups.leave(&filter, member) {
+                let was_durable = self.groups.is_durable(&filter);
+                let gone = self.groups.leave(&filter, member);
+                if was_durable
+                    && !self.groups.is_durable(&filter)
+                    && let Some(shared) = topic::shared(&filter)
+                {
+                    self.unwant_durable(shared.filter);
+                }
+                if let Some(slot) = gone {
                     self.unindex_group(&filter, slot);
                 }
             }
@@ -123,21 +145,21 @@ impl Shard {
     }
 
     fn on_join(&mut self, filter: &str, member: Member) {
+        // [MQTT-4.8.2-1] [MQTT-4.8.2-2] The decoder has checked the form.
+        let Some(shared) = topic::shared(filter) else { return };
+        let was_durable = self.groups.is_durable(filter);
         let (slot, is_new) = self.groups.join(filter, member);
+        if !was_durable && self.groups.is_durable(filter) {
+            self.want_durable(shared.filter);
+        }
         if !is_new {
             return;
         }
-        // [MQTT-4.8.2-1] [MQTT-4.8.2-2] The decoder has checked the form.
-        let Some(shared) = topic::shared(filter) else { return };
         let subscriber = Subscriber { key: slot, options: 0, subscription_id: 0 };
         if self.router.shares.insert(shared.filter, subscriber).filter_is_new
             && let Some(change) = self.router.want(shared.filter)
         {
             self.announce(&change);
-        }
-        // Any member may be a durable one.
-        if self.peers.ledger.is_enabled() {
-            self.want_durable(shared.filter);
         }
     }
 
@@ -146,9 +168,6 @@ impl Shard {
         let removed = self.router.shares.remove(shared.filter, slot);
         if removed.is_some_and(|removed| removed.filter_is_gone) {
             self.withdraw(shared.filter);
-        }
-        if self.peers.ledger.is_enabled() {
-            self.unwant_durable(shared.filter);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Share groups with durable members: what a member had when its session ended goes to the others,
 //! and the session is gone for good only when it is safe there.
 
+use martlet_engine::store::StoreHealth;
 use martlet_engine::{Drop, ShardConfig};
 use martlet_proto::{PacketType, ReasonCode};
 
@@ -266,6 +267,40 @@ fn a_qos_2_message_of_a_group_goes_through_the_store_once() {
         rig.commit();
         rig.take_first("p", PacketType::PubRec);
         assert_eq!(rig.expect_publish(&member).text(), "m");
+        rig.ignore_the_rest();
+    });
+}
+
+#[test]
+fn a_group_is_durable_as_long_as_one_of_its_members_is() {
+    on_every_size(|rig| {
+        rig.connect(&v5("p"));
+        rig.connect(&v5("c"));
+        rig.subscribe("c", SHARE, 1);
+        let trouble = |rig: &mut Rig, refused: bool| {
+            rig.set_health(StoreHealth::Full);
+            rig.send_message("p", &msg("t", "m").qos(1));
+            let got = rig.expect("p");
+            let reason = got.pub_ack().reason;
+            assert_eq!(reason.is_error(), refused, "{reason}");
+            rig.set_health(StoreHealth::Healthy);
+        };
+        trouble(rig, false);
+        for name in ["a", "b"] {
+            rig.connect(&v5(name).lasting());
+            rig.subscribe(name, SHARE, 1);
+        }
+        trouble(rig, true);
+        rig.unsubscribe("a", &[SHARE]);
+        trouble(rig, true);
+        rig.unsubscribe("b", &[SHARE]);
+        trouble(rig, false);
+        rig.connect(&v5("b").lasting());
+        rig.subscribe("b", SHARE, 1);
+        trouble(rig, true);
+        rig.goodbye("b");
+        rig.advance_s(100_000);
+        trouble(rig, false);
         rig.ignore_the_rest();
     });
 }

@@ -8,6 +8,8 @@ mod answers;
 mod bodies;
 mod full;
 mod groups;
+mod health;
+mod pressure;
 mod queues;
 mod restore;
 mod sending;

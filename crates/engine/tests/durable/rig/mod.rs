@@ -188,6 +188,13 @@ impl Rig {
         self.settle();
     }
 
+    /// The first so many of those batches become durable.
+    pub(crate) fn commit_some(&mut self, shard: usize, count: usize) {
+        self.settle();
+        self.store.commit_ordinary(shard, count);
+        self.settle();
+    }
+
     /// What was submitted becomes durable, but the shards do not hear of it: for a kill.
     pub(crate) fn commit_in_silence(&mut self) {
         self.settle();

@@ -20,10 +20,8 @@ impl Rig {
                 self.turn(*node);
                 assert!(self.turns < limit, "the shards do not come to rest");
             }
-            if busy.is_empty() {
-                if !self.auto || !self.store.do_everything() {
-                    return;
-                }
+            if busy.is_empty() && (!self.auto || !self.store.do_everything()) {
+                return;
             }
         }
     }
