@@ -159,7 +159,7 @@ static void walk(const char *path)
             die("cannot read the root");
         if (S_ISDIR(st.st_mode))
             walk(below);
-        else
+        else if (S_ISREG(st.st_mode))
             add(st.st_ino, (uint64_t)st.st_blocks * 512 < (uint64_t)st.st_size
                                ? (uint64_t)st.st_blocks * 512 : (uint64_t)st.st_size);
     }
@@ -489,6 +489,8 @@ static long on_rename(int old_dir, const char *old, int new_dir, const char *new
     if (!n) {
         uint64_t a = parent(from, &name), b = parent(to, &new_name);
         gone(&st, existed);
+        if (!stat(to, &st) && S_ISSOCK(st.st_mode))
+            die("a socket that is renamed");
         int len = snprintf(names, sizeof names, "%s/%s", name, new_name);
         note(RENAME, a, b, 0, names, len);
     }
@@ -508,7 +510,8 @@ static long on_unlink(int dir, const char *path, long flags)
     if (!n) {
         uint64_t folder = parent(full, &name);
         gone(&st, existed);
-        note(UNLINK, folder, 0, 0, name, strlen(name));
+        if (!S_ISSOCK(st.st_mode)) /* sockets mean nothing to the next process */
+            note(UNLINK, folder, 0, 0, name, strlen(name));
     }
     pthread_mutex_unlock(&lock);
     return n;

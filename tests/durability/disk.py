@@ -132,6 +132,8 @@ class Replay:
         self.nodes[os.stat(path).st_ino] = folder
         for entry in os.scandir(path):
             number = entry.inode()
+            if not entry.is_dir() and not entry.is_file():
+                continue  # a socket
             if entry.is_dir():
                 node = self.load(entry.path)
             elif number in self.nodes:

@@ -54,6 +54,7 @@ class Peer:
     def __init__(self, loop, client_id, version, expiry=FOREVER, receive_max=None):
         self.loop, self.id, self.v, self.expiry, self.receive_max = loop, client_id, version, expiry, receive_max
         self.socket, self.inbound, self.outbound, self.online, self.pid = None, bytearray(), bytearray(), False, 0
+        self.may_be_refused, self.refusals = False, 0
         self.has_session = False  # a CONNACK said so: from then on the broker must know it
         self.clean = False
 
@@ -147,6 +148,9 @@ class Peer:
 
     def on_packet(self, packet):
         if packet.kind == CONNACK:
+            if packet.reason and self.may_be_refused:
+                self.refusals += 1
+                return self.drop()
             if packet.reason:
                 raise Failure(f"{self.id}: refused with {packet}")
             if self.has_session and not packet.session_present and not self.clean and self.v != wire.V31:
@@ -154,8 +158,9 @@ class Peer:
             self.online = True
             self.on_connected(packet)
             self.has_session = not self.clean
-        else:
+        elif not (packet.kind == wire.DISCONNECT and self.may_be_refused):
             self.on_other(packet)
+        return None
 
     def on_connected(self, packet):
         pass

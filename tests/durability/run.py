@@ -182,14 +182,14 @@ def cut_interval(run):
 def full(run, tells):
     broker, disk = run.on_disk(journal=False)
     disk["tells"] = tells
-    disk["capacity"] = 1 << 30
+    disk["capacity"] = 160 << 20
 
     def spoil():
         disk["capacity"] = disk["used"] + 200_000
 
     def heal():
-        disk["capacity"] = 1 << 30
-    trouble.trouble(broker, run.say, spoil, heal, ("full", "space"), shards=2)
+        disk["capacity"] = 160 << 20
+    trouble.trouble(broker, run.say, spoil, heal, ("full", "space"), room=40 << 20, shards=2)
     assert tells or disk["refused"], "the disk was never full"
 
 
@@ -218,14 +218,14 @@ def full_tmpfs(run):
         return
     mount, filler = run.folder / "mount", run.folder / "mount/filler"
     mount.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(mount)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(mount)], check=True)
 
     def spoil():
         free = os.statvfs(mount).f_bavail * os.statvfs(mount).f_frsize
         with open(filler, "wb") as file:
             for _ in range(max(0, free - 200_000) // 100_000):
                 file.write(bytes(100_000))
-    trouble.trouble(run.broker(data=mount / "data"), run.say, spoil, filler.unlink, ("full", "space"), shards=2)
+    trouble.trouble(run.broker(data=mount / "data"), run.say, spoil, filler.unlink, ("full", "space"), room=40 << 20, shards=2)
 
 
 @case("failing-write")

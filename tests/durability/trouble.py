@@ -9,142 +9,186 @@ import time
 
 from peers import FOREVER, Failure, Loop, Peer, Publisher, Subscriber, wire
 
-WAIT_S = 40
+WAIT_S = 30
+STILL_S = 1.0
+PAYLOAD = 10_000
 REFUSALS = (0x97, 0x83)
 LOCKED_EXIT = 9
 
 
-class Newcomer(Peer):
-    """Asks for a session while the disk is in trouble: a refusal or no answer is fine, a promise is kept."""
+class Story:
+    """A broker, its disk, and clients of all kinds."""
 
-    def on_packet(self, packet):
-        if packet.kind == wire.CONNACK and packet.reason:
-            self.drop()
-        elif packet.kind != wire.DISCONNECT:
-            super().on_packet(packet)
+    def __init__(self, broker, options):
+        self.broker, self.options, self.loop = broker, options, Loop()
+        self.got, self.light, self.acknowledged, self.numbers = set(), set(), set(), iter(range(1, 1_000_000))
+        self.keeper = Subscriber(self.loop, "keeper", wire.V311, on_message=lambda _, p: self.got.add((p.topic, number_of(p.payload))))
+        self.listener = Subscriber(self.loop, "listener", wire.V5, expiry=0, on_message=lambda _, p: self.light.add(number_of(p.payload)))
+        self.five = Publisher(self.loop, "five", wire.V5, on_acknowledged=self.on_acknowledged, window=8)
+        self.three = Publisher(self.loop, "three", wire.V311, on_acknowledged=self.on_acknowledged, window=8)
+        self.plain = Publisher(self.loop, "plain", wire.V5, expiry=0)
+        self.passer = Publisher(self.loop, "passer", wire.V5, expiry=0, on_acknowledged=self.on_acknowledged)
+        self.newcomer = Peer(self.loop, "newcomer", wire.V5)
+        self.newcomer.may_be_refused = True
+        self.plain.clean = self.passer.clean = self.listener.clean = True
 
+    def on_acknowledged(self, flight):
+        self.acknowledged.add((flight.topic, flight.seq))
 
-def trouble(broker, say, spoil, heal, words, restart=lambda: None, starts_in_trouble=True, **options):
-    """The whole story, once. `spoil()` and `heal()` change the disk; the log must contain one of `words`."""
-    loop, got, acknowledged = Loop(), set(), set()
-    try:
-        broker.start(**options)
-        light = set()
-        keeper = Subscriber(loop, "keeper", wire.V311, on_message=lambda _, p: got.add((p.topic, number_of(p.payload))))
-        listener = Subscriber(loop, "listener", wire.V5, on_message=lambda _, p: light.add(number_of(p.payload)), expiry=0)
-        listener.clean = True
-        connect(loop, broker, keeper, listener)
-        keeper.subscribe("durable/#", 2)
-        listener.subscribe("light/#", 1)
-        loop.until(lambda: keeper.rests() and listener.rests(), WAIT_S, "the first subscriptions")
-        keeper.drop()
+    def send(self, publisher):
+        n = next(self.numbers)
+        publisher.publish(f"durable/{publisher.id}", n, 1 + n % 2, b"%d\n" % n + bytes(PAYLOAD))
 
-        def on_acknowledged(flight):
-            acknowledged.add((flight.topic, flight.seq))
-        five = Publisher(loop, "five", wire.V5, on_acknowledged=on_acknowledged, window=8)
-        three = Publisher(loop, "three", wire.V311, on_acknowledged=on_acknowledged, window=8)
-        plain = Publisher(loop, "plain", wire.V5, expiry=0)
-        plain.clean = True
-        connect(loop, broker, five, three, plain)
-        numbers = iter(range(1, 1_000_000))
+    def connect(self, *peers):
+        for peer in peers:
+            peer.connect(self.broker.port)
+        self.loop.until(lambda: all(p.online or p.socket is None for p in peers), WAIT_S, "CONNACKs")
 
-        def send(publisher):
-            n = next(numbers)
-            publisher.publish(f"durable/{publisher.id}", n, 1 + n % 2, b"%d\n" % n + bytes(10_000))
+    def connect_in_the_end(self, peer):
+        """A disk that works again may not be known to the broker at once."""
+        peer.may_be_refused, end = True, time.monotonic() + WAIT_S
+        while not peer.online:
+            assert time.monotonic() < end, f"{peer.id}: still refused {WAIT_S} s after the disk works again"
+            self.connect(peer)
+        peer.may_be_refused = False
+
+    def begin(self):
+        self.broker.start(**self.options)
+        self.connect(self.keeper, self.listener)
+        self.keeper.subscribe("durable/#", 2)
+        self.listener.subscribe("light/#", 1)
+        self.loop.until(lambda: self.keeper.rests() and self.listener.rests(), WAIT_S, "the first subscriptions")
+        self.keeper.drop()
+        self.connect(self.five, self.three, self.plain)
         for _ in range(20):
-            for publisher in (five, three):
-                loop.until(publisher.has_room, WAIT_S, "room")
-                send(publisher)
-        loop.until(lambda: not five.flights and not three.flights, WAIT_S, "the first acknowledgements")
-        assert not five.refused, f"refused on a healthy disk: {five.refused[0]}"
-        before = len(acknowledged)
+            for publisher in (self.five, self.three):
+                self.loop.until(publisher.has_room, WAIT_S, "room")
+                self.send(publisher)
+        self.loop.until(lambda: not self.five.flights and not self.three.flights, WAIT_S, "the first acknowledgements")
+        assert not self.five.refused, f"refused on a healthy disk: {self.five.refused[0]}"
 
-        spoil()
-        end = time.monotonic() + WAIT_S
-        while len(five.refused) < 20:
+    def until_refused(self):
+        """5.0: what was sent before the broker knew stays unanswered, and what follows on the same connection with it;
+        whoever comes then is refused."""
+        five, passer, end = self.five, self.passer, time.monotonic() + WAIT_S
+        five.window = 50
+        while len(passer.refused) < 20:
             if time.monotonic() > end:
-                raise Failure(f"{len(five.refused)} refusals within {WAIT_S} s; {len(acknowledged) - before} acknowledged, "
-                              f"{len(five.flights)} unanswered")
+                raise Failure(f"{len(passer.refused)} refusals within {WAIT_S} s; {len(self.acknowledged)} acknowledged")
             if five.has_room():
-                send(five)
-            elif five.window < 500 and len(five.flights) == five.window:
-                five.window += 1  # those that came before the broker knew stay unanswered
-            loop.turn()
-        codes = {reason for reason, _ in five.refused}
+                self.send(five)
+                sent = time.monotonic()
+            elif not passer.online:
+                self.connect(passer)
+            elif not passer.flights:
+                self.send(passer)
+                sent = time.monotonic()
+            elif time.monotonic() > sent + STILL_S:
+                passer.drop()
+                passer.flights.clear()
+            self.loop.turn(0.001)
+        codes = {reason for reason, _ in five.refused + passer.refused}
         assert codes <= set(REFUSALS), f"refused with {sorted(map(hex, codes))}, expected 0x97 or 0x83"
-        for _ in range(5):
-            send(three)
-        held = {(f.topic, f.seq) for f in three.flights.values()}
-        newcomer = Newcomer(loop, "newcomer", wire.V5)
-        newcomer.connect(broker.port)
-        still_works(loop, broker, plain, light, numbers)
-        promised = len(acknowledged)
-        assert not held & acknowledged, f"3.1.1: acknowledged while others are refused: {sorted(held & acknowledged)}"
-        loop.until(lambda: any(w in broker.said().lower() for w in words), 10, lambda: f"a line about the disk ({words}): {broker.tail()}")
-        broker.runs()
+        passer.drop()
+        passer.flights.clear()
+        return "/".join(sorted(map(hex, codes)))
 
+    def until_held(self, room):
+        """3.1.1: acknowledgements stop; what the disk has no room for was not acknowledged."""
+        three, most = self.three, len(self.acknowledged) + room // PAYLOAD
+        three.window, count, moved = 50, len(self.acknowledged), time.monotonic()
+        while time.monotonic() < moved + STILL_S:
+            if three.has_room():
+                self.send(three)
+            self.loop.turn(0.001)
+            if len(self.acknowledged) != count:
+                count, moved = len(self.acknowledged), time.monotonic()
+            assert count <= most, f"3.1.1: more was acknowledged than the disk has room for ({room} bytes)"
+        assert three.flights, "3.1.1: nothing waits for its acknowledgement"
+
+    def others_go_on(self):
+        """What needs no disk: QoS 0 and 1 to clean sessions, new clean sessions."""
+        zero, one = next(self.numbers), next(self.numbers)
+        self.plain.send(wire.publish(wire.V5, "light/0", b"%d\n" % zero))
+        self.plain.publish("light/1", one, 1, b"%d\n" % one)
+        self.loop.until(lambda: {zero, one} <= self.light and not self.plain.flights, WAIT_S, "messages between clean sessions on a bad disk")
+        assert not self.plain.refused, f"QoS 1 to a clean session was refused: {self.plain.refused}"
+        guest = Peer(self.loop, "guest", wire.V311)
+        guest.clean = True
+        self.connect(guest)
+        assert guest.online, "a new clean session was refused"
+        guest.drop()
+
+    def start_again(self):
+        """In the middle of the trouble."""
+        self.broker.kill()
+        peers = (self.five, self.three, self.plain, self.listener, self.newcomer)
+        self.loop.until(lambda: not any(p.socket for p in peers), WAIT_S, "the ends of connections")
+        self.broker.start(**self.options)
+        self.connect(self.plain, self.listener)
+        self.listener.subscribe("light/#", 1)
+        self.loop.until(self.listener.rests, WAIT_S, "SUBACK of a clean session on a bad disk")
+        self.others_go_on()
+
+    def until_healed(self):
+        """Acknowledgements flow; a few messages may still be refused while the broker finds out."""
+        for peer in (self.three, self.five):
+            if not peer.online:
+                self.connect_in_the_end(peer)
+        self.loop.until(lambda: not self.three.flights, WAIT_S, "acknowledgements for 3.1.1 once the disk works")
+        self.loop.until(lambda: not self.five.flights, WAIT_S, "answers for 5.0 once the disk works")
+        end = time.monotonic() + WAIT_S
+        while True:
+            refused = len(self.five.refused)
+            self.send(self.five)
+            self.loop.until(lambda: not self.five.flights, WAIT_S, "an answer")
+            if len(self.five.refused) == refused:
+                return
+            assert time.monotonic() < end, f"durable messages are still refused {WAIT_S} s after the disk works again"
+
+    def all_is_there(self):
+        self.connect(self.keeper, self.newcomer)
+        self.loop.until(lambda: self.acknowledged <= self.got, WAIT_S,
+                        lambda: f"{len(self.acknowledged - self.got)} of {len(self.acknowledged)} acknowledged messages, "
+                                f"{sorted(self.acknowledged - self.got)[:5]}")
+        self.loop.until(self.keeper.rests, WAIT_S, "the end of handshakes")
+
+
+def trouble(broker, say, spoil, heal, words, room=0, restart=lambda: None, starts_in_trouble=True, **options):
+    """The whole story, once. `spoil()` and `heal()` change the disk; the log must contain one of `words`; the spoiled
+    disk takes `room` bytes more at most."""
+    story = Story(broker, options)
+    try:
+        story.begin()
+        before = len(story.acknowledged)
+        spoil()
+        codes = story.until_refused()
+        story.newcomer.connect(broker.port)
+        story.others_go_on()
+        story.until_held(room)
+        story.others_go_on()
+        story.loop.until(lambda: any(w in broker.said().lower() for w in words), 10, lambda: f"a line about the disk ({words}): {broker.tail()}")
+        broker.runs()
         if starts_in_trouble:
-            broker.kill()
-            loop.until(lambda: not any(p.socket for p in (five, three, plain, listener, newcomer)), WAIT_S, "the ends of connections")
-            broker.start(**options)
-            connect(loop, broker, five, three, plain, listener)
-            listener.subscribe("light/#", 1)
-            loop.until(listener.rests, WAIT_S, "SUBACK of a clean session on a bad disk")
-            still_works(loop, broker, plain, light, numbers)
+            story.start_again()
+        promised = len(story.acknowledged)
         heal()
-        loop.until(lambda: not three.flights, WAIT_S, "acknowledgements for 3.1.1 once the disk works")
-        loop.until(lambda: not five.flights, WAIT_S, "answers for 5.0 once the disk works")
-        healed(loop, five, send)
+        story.until_healed()
         broker.kill()
-        for peer in (five, three, plain, listener, newcomer):
+        for peer in (story.five, story.three, story.plain, story.listener, story.newcomer):
             peer.drop()
         restart()
         broker.start(**options)
-        connect(loop, broker, keeper, newcomer)
-        loop.until(lambda: acknowledged <= got, WAIT_S, lambda: f"{len(acknowledged - got)} of {len(acknowledged)} acknowledged messages, "
-                                                                f"{sorted(acknowledged - got)[:5]}")
-        loop.until(keeper.rests, WAIT_S, "the end of handshakes")
+        story.all_is_there()
     finally:
         broker.kill()
-        loop.close()
-    say(f"{before} acknowledged before, {promised - before} in trouble, {len(acknowledged) - promised} after; {len(five.refused)} refused with "
-        f"{'/'.join(sorted(map(hex, codes)))}; all acknowledged ones are there")
+        story.loop.close()
+    say(f"{before} acknowledged before, {promised - before} in trouble, {len(story.acknowledged) - promised} after; {len(story.five.refused + story.passer.refused)} "
+        f"refused with {codes}; all acknowledged ones are there")
 
 
 def number_of(payload):
     return int(payload.partition(b"\n")[0])
-
-
-def connect(loop, broker, *peers):
-    for peer in peers:
-        peer.connect(broker.port)
-    loop.until(lambda: all(p.online or p.socket is None for p in peers), WAIT_S, "CONNACKs")
-
-
-def still_works(loop, broker, plain, light, numbers):
-    """What needs no disk: QoS 0 and 1 to clean sessions, new clean sessions."""
-    zero, one = next(numbers), next(numbers)
-    plain.send(wire.publish(wire.V5, "light/0", b"%d\n" % zero))
-    plain.publish("light/1", one, 1, b"%d\n" % one)
-    loop.until(lambda: {zero, one} <= light and not plain.flights, WAIT_S, "messages between clean sessions on a bad disk")
-    assert not plain.refused, f"QoS 1 to a clean session was refused: {plain.refused}"
-    guest = Peer(loop, "guest", wire.V311)
-    guest.clean = True
-    connect(loop, broker, guest)
-    guest.drop()
-
-
-def healed(loop, five, send):
-    """Durable messages are accepted again; a few may still be refused while the broker finds out."""
-    end = time.monotonic() + WAIT_S
-    while True:
-        five.refused.append(None)
-        send(five)
-        loop.until(lambda: not five.flights, WAIT_S, "an answer")
-        if five.refused[-1] is None:
-            five.refused = [r for r in five.refused if r]
-            return
-        assert time.monotonic() < end, f"durable messages are still refused {WAIT_S} s after the disk works again"
 
 
 # ---- data folders that cannot be used
@@ -173,7 +217,8 @@ def one_owner(broker, second, say):
         second.data = broker.data
         say(refuses_to_start(second, "a second owner"))
         peer = Peer(loop, "after", wire.V5, expiry=FOREVER)
-        connect(loop, broker, peer)
+        peer.connect(broker.port)
+        loop.until(lambda: peer.online, WAIT_S, "CONNACK")
         broker.kill()
         broker.start()  # the lock of a killed broker is no obstacle
         broker.runs()
