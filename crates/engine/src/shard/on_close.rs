@@ -14,7 +14,7 @@ use crate::ledger::Receipt;
 use crate::log::{Cause, LogEvent};
 use crate::sessions::Session;
 use crate::stats::Drop;
-use crate::store::{StoreOp, StoreToken};
+use crate::store::{SessionRecord, StoreOp, StoreToken};
 use crate::time::MS_PER_S;
 use crate::timers::Timer;
 
@@ -232,6 +232,15 @@ impl Shard {
             self.peers.ledger.push(StoreOp::EndSession { session: durable.id }, 0);
             return;
         }
+        // It stays in the store until then, but nobody resumes it.
+        let record = SessionRecord {
+            client_id: session.client_id,
+            expiry_s: 0,
+            left_at_wall_ms: Some(self.peers.now.wall_ms),
+            will: None,
+        };
+        let put = StoreOp::PutSession { session: durable.id, record: Box::new(record) };
+        self.peers.ledger.push(put, 0);
         self.start_ending(member, &durable, groups);
     }
 

@@ -54,7 +54,7 @@ fn a_session_that_expires_ends_when_its_share_is_safe_elsewhere() {
         rig.hold();
         rig.advance_s(1000);
         assert_eq!(rig.stats().sessions, 2, "here it is gone at once");
-        assert_eq!(rig.ops(), Vec::<String>::new());
+        assert_eq!(rig.ops(), ["session a 0s away"]);
         rig.answer_loads(true);
         assert_eq!(rig.ops(), ["entry b 0 qos 1", "entry b 1 qos 1", "entry b 2 qos 1"]);
         assert_eq!(rig.stored("a").len(), 1 + 1 + 3);
@@ -109,6 +109,38 @@ fn a_clean_start_gives_back_what_the_old_session_had() {
         assert_eq!(rig.stored("a"), ["session 5s"]);
         assert_eq!(back(rig), numbers(0..10));
     });
+}
+
+// [MQTT-3.1.2-4] [MQTT3-3.1.2-6]
+#[test]
+fn an_old_session_that_is_given_back_is_not_resumed_after_a_kill() {
+    for clean in [v5("a"), v5("a").expiry_s(1000)] {
+        for shards in [1, 8] {
+            on_every_size(|rig| {
+                start(rig, 3);
+                rig.hold();
+                rig.call(&clean);
+                rig.nothing("a");
+                rig.commit();
+                assert!(!rig.expect("a").conn_ack().session_present);
+                // The question for what groups get back has no answer yet.
+                assert_eq!(rig.questions().len(), 1);
+                rig.goodbye("a");
+                rig.commit();
+                rig.kill(shards, 0);
+                let lasts = clean.bytes() != v5("a").bytes();
+                assert_eq!(rig.connect(&v5("a").clean(false).expiry_s(50)), lasts);
+                rig.advance_s(10);
+                rig.connect(&v5("p"));
+                rig.send_message("p", &msg("t", "new").qos(1));
+                rig.nothing("a");
+                assert_eq!(rig.stored("a"), ["session 50s"]);
+                rig.connect(&v5("b").lasting());
+                assert_eq!(rig.take_payloads("b"), ["0", "1", "2", "new"]);
+                rig.ignore_the_rest();
+            });
+        }
+    }
 }
 
 /// The session has an open question when it ends; the answers come in this order.
