@@ -318,8 +318,12 @@ def _(t):
 
 @case(ME, "v5: session expiry")
 def _(t):
-    c = Client(t, expiry=60)
-    c.disconnect(props=properties(PacketTypes.DISCONNECT, SessionExpiryInterval=0))
+    watcher = Client(t, "watch")
+    watcher.subscribe(t.topic("end"), 1)
+    c = Client(t, expiry=60, will={"topic": t.topic("end"), "payload": b"gone", "qos": 1})
+    c.disconnect(ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message"), properties(PacketTypes.DISCONNECT, SessionExpiryInterval=0))
+    # Its will says that the broker has read the DISCONNECT: the next connection cannot overtake it.
+    watcher.message(payload=b"gone")
     check(not Client(t, clean=False).flags.session_present, "the session outlived its expiry")
 
 
