@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use martlet_engine::store::StoreFigures;
 use martlet_engine::{ConnId, Input, Now, Outputs, Shard, ShardId};
 use martlet_net::{Key, Poller, Ready, Registry};
 use martlet_store::StoreHandle;
@@ -25,6 +26,9 @@ pub(crate) const EVENTS_MAX: usize = 1024;
 
 /// The one read buffer of a shard: no read is larger.
 pub(crate) const READ_BUFFER_BYTES: usize = 256 * 1024;
+
+/// The store's figures are read at most so often; they are shown with those of `$SYS`.
+const FIGURES_INTERVAL_MS: u64 = 1000;
 
 /// How long a stopping shard waits until its clients have taken their last bytes and closed.
 const STOP_WITHIN_MS: u64 = 2000;
@@ -60,6 +64,8 @@ pub(crate) struct ShardLoop {
     pub(crate) writes: usize,
     /// When its own thread means to be back at the latest; `None`: when it is woken.
     pub(crate) thread_due_ms: Option<u64>,
+    /// When the store's figures are to be read again.
+    figures_at_ms: u64,
     /// Set by the order to stop: when to be gone at the latest.
     stop_at_ms: Option<u64>,
     letters: Vec<Letter>,
@@ -117,6 +123,7 @@ impl ShardLoop {
             nudge: ShardSet::default(),
             writes: 0,
             thread_due_ms: None,
+            figures_at_ms: 0,
             stop_at_ms: None,
             letters: Vec::new(),
             ended_late: false,
@@ -146,6 +153,7 @@ impl ShardLoop {
         self.ended_late = false;
         self.writes = 0;
         self.take_letters(now);
+        self.tell_figures(now);
         self.read_queue(now);
         self.accept(now);
         self.step(now, Input::TurnEnd);
@@ -211,6 +219,26 @@ impl ShardLoop {
             }
         }
         self.letters = letters;
+    }
+
+    /// The first shard publishes the store's figures with its own.
+    fn tell_figures(&mut self, now: Now) {
+        let Some(store) = self.store.as_ref().filter(|_| self.id == ShardId(0)) else { return };
+        if now.mono_ms < self.figures_at_ms {
+            return;
+        }
+        self.figures_at_ms = now.mono_ms + FIGURES_INTERVAL_MS;
+        let stats = store.stats();
+        let figures = StoreFigures {
+            commits: stats.commits,
+            ops: stats.ops,
+            records: stats.records,
+            bytes: stats.bytes,
+            damaged: stats.damaged,
+            disk_bytes: stats.disk_bytes,
+            free_bytes: stats.free_bytes,
+        };
+        self.step(now, Input::StoreFigures(figures));
     }
 
     fn begin_to_stop(&mut self, now: Now) {

@@ -6,7 +6,7 @@ use crate::auth::{AuthToken, Verdict};
 use crate::ids::ConnId;
 use crate::mail::Mail;
 use crate::moved::Moved;
-use crate::store::{Restored, StoreEvent};
+use crate::store::{Restored, StoreEvent, StoreFigures};
 
 /// One thing that happened. The caller feeds any number of them, then [`Input::TurnEnd`].
 #[derive(Debug)]
@@ -60,6 +60,8 @@ pub enum Input<'a> {
     },
     /// Something from the store.
     Store(StoreEvent),
+    /// The store's figures, for `$SYS`: to the first shard, from time to time.
+    StoreFigures(StoreFigures),
     /// Something of an earlier life, before any other input.
     Restored(Restored),
     /// The broker stops: every client is told and closed.

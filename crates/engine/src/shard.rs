@@ -123,6 +123,7 @@ impl Shard {
             Input::Mail(mail) => self.on_mail(mail),
             Input::Verdict { token, verdict } => self.on_verdict(token, verdict),
             Input::Store(event) => self.on_store(event),
+            Input::StoreFigures(figures) => self.sys.store = Some(figures),
             Input::Restored(restored) => self.on_restored(restored),
             Input::Shutdown => self.on_shutdown(),
             Input::TurnEnd => return self.on_turn_end(out),

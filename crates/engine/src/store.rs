@@ -317,6 +317,25 @@ pub enum StoreHealth {
     Failing,
 }
 
+/// What a store has done since the start, for those who watch it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreFigures {
+    /// Group commits.
+    pub commits: u64,
+    /// Operations asked for.
+    pub ops: u64,
+    /// Records written and removed; less than `ops` where one overtook another.
+    pub records: u64,
+    /// Bytes of keys and values written.
+    pub bytes: u64,
+    /// Records that could not be read.
+    pub damaged: u64,
+    /// Bytes that the store takes on the disk.
+    pub disk_bytes: u64,
+    /// Bytes that the file system has left.
+    pub free_bytes: u64,
+}
+
 /// What the store tells a shard.
 #[derive(Debug)]
 pub enum StoreEvent {

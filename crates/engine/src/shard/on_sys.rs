@@ -9,7 +9,7 @@ use crate::ids::{Publisher, ShardId};
 use crate::mail::MailItem;
 use crate::message::{NEVER, PublishView};
 use crate::stats::Stats;
-use crate::store::StoreHealth;
+use crate::store::{StoreFigures, StoreHealth};
 use crate::sys_load::Loads;
 use crate::time::MS_PER_S;
 
@@ -30,6 +30,8 @@ pub(super) struct SysDesk {
     latest: Vec<Stats>,
     loads: Loads,
     clients_maximum: u64,
+    /// The store's latest figures, if there is one.
+    pub(super) store: Option<StoreFigures>,
     /// What each topic says at present, in the order of publication.
     published: std::collections::BTreeMap<Box<str>, String>,
 }
@@ -43,6 +45,7 @@ impl SysDesk {
             latest: vec![Stats::default(); usize::from(config.shards)],
             loads: Loads::default(),
             clients_maximum: 0,
+            store: None,
             published: std::collections::BTreeMap::new(),
         }
     }
@@ -176,6 +179,23 @@ impl Shard {
             values.push((topic, sum.dropped[reason as usize].to_string()));
         }
         values.extend(self.sys.loads.values());
+        values.extend(self.store_values());
         values
+    }
+
+    fn store_values(&self) -> impl Iterator<Item = (String, String)> {
+        let figures = self.sys.store.map(|figures| {
+            [
+                ("store/commits", figures.commits),
+                ("store/operations", figures.ops),
+                ("store/records/written", figures.records),
+                ("store/bytes/written", figures.bytes),
+                ("store/records/damaged", figures.damaged),
+                ("store/disk/bytes", figures.disk_bytes),
+                ("store/disk/free", figures.free_bytes),
+            ]
+        });
+        let figures = figures.into_iter().flatten();
+        figures.map(|(topic, value)| (topic.to_owned(), value.to_string()))
     }
 }
