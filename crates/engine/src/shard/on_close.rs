@@ -273,7 +273,7 @@ impl Shard {
                 if let Written::Nothing(Some(promise)) = pending.place.written {
                     self.peers.ledger.release(promise, false);
                 }
-                if qos == Qos::AtLeastOnce {
+                if qos == Qos::AtLeastOnce || !pending.place.sent {
                     groups.push(*pending);
                 }
             }

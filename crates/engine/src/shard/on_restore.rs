@@ -8,6 +8,7 @@ use martlet_proto::{Qos, topic};
 use super::Shard;
 use crate::delivery::{Pending, Place, Terms, Written};
 use crate::durable::Durable;
+use crate::ids::SessionKey;
 use crate::index::Subscriber;
 use crate::message::Message;
 use crate::store::{
@@ -83,7 +84,7 @@ impl Shard {
         if groups.is_empty() && !durable.tail.is_wanted_back() {
             self.peers.ledger.push(StoreOp::EndSession { session: durable.id }, 0);
         } else {
-            self.start_ending_later(durable, groups);
+            self.start_ending(SessionKey::nobody(self.config.shard), durable, groups);
         }
     }
 

@@ -128,29 +128,23 @@ impl Shard {
         }
     }
 
-    /// A durable session has ended with messages that share groups want back.
+    /// A durable session has ended with messages that share groups want back: `kept`, and perhaps
+    /// some in the store. They get them when all of them are safe where they are, and the store has
+    /// answered: a message must not be with the next member while the exchange that brought it may
+    /// still come to nothing; and after a start groups and members have to find each other first.
     pub(super) fn start_ending(
         &mut self,
         member: SessionKey,
         durable: &Durable,
-        groups: Vec<Pending>,
+        kept: Vec<Pending>,
     ) {
-        let from = durable.tail.is_wanted_back().then_some(durable.tail.from);
+        let session = durable.id;
+        let from = if durable.tail.is_wanted_back() { durable.tail.from } else { Seq::MAX };
+        let left = 1 + u32::from(self.peers.ledger.promise_on_all(Then::Ended(session)));
         let owed = durable.asked.is_some();
-        let ending = Ending { member, left: 1, from, kept: Vec::new(), owed, waits: false };
-        self.endings.by_session.insert(durable.id, ending);
-        self.give_back_safely(durable.id, groups);
-        self.on_given_back(durable.id);
-    }
-
-    /// The same for a session that had ended in an earlier life of the broker. Groups and their
-    /// members are still on their way to each other: nothing is given back before the store answers.
-    pub(super) fn start_ending_later(&mut self, durable: &Durable, kept: Vec<Pending>) {
-        let member = SessionKey::nobody(self.config.shard);
-        let from = Some(durable.tail.from);
-        let ending = Ending { member, left: 1, from, kept, owed: false, waits: false };
-        self.endings.by_session.insert(durable.id, ending);
-        self.on_given_back(durable.id);
+        let ending = Ending { member, left, from: Some(from), kept, owed, waits: false };
+        self.endings.by_session.insert(session, ending);
+        self.on_given_back(session);
     }
 
     fn give_back_safely(&mut self, session: SessionId, groups: Vec<Pending>) {

@@ -5,7 +5,7 @@ use martlet_engine::store::StoreHealth;
 use martlet_engine::{Drop, ShardConfig};
 use martlet_proto::{PacketType, ReasonCode};
 
-use crate::rig::{Rig, msg, on_every_size, on_every_size_with, on_sizes, v5};
+use crate::rig::{Rig, msg, on_every_size, on_every_size_with, on_sizes, options, v5};
 
 const SHARE: &str = "$share/g/t";
 
@@ -55,6 +55,8 @@ fn a_session_that_expires_ends_when_its_share_is_safe_elsewhere() {
         rig.advance_s(1000);
         assert_eq!(rig.stats().sessions, 2, "here it is gone at once");
         assert_eq!(rig.ops(), ["session a 0s away"]);
+        assert_eq!(rig.questions().len(), 0, "not before all of it is safe where it is");
+        rig.commit();
         rig.answer_loads(true);
         assert_eq!(rig.ops(), ["entry b 0 qos 1", "entry b 1 qos 1", "entry b 2 qos 1"]);
         assert_eq!(rig.stored("a").len(), 1 + 1 + 3);
@@ -234,7 +236,7 @@ fn without_another_member_the_session_ends_all_the_same() {
 #[test]
 fn nothing_is_lost_when_the_broker_dies_while_a_session_ends() {
     // Killed after so many steps.
-    for steps in 0..5 {
+    for steps in 0..7 {
         on_sizes(
             &[1, 2, 8],
             |_| {},
@@ -244,9 +246,9 @@ fn nothing_is_lost_when_the_broker_dies_while_a_session_ends() {
                 rig.advance_s(1000);
                 for step in 0..steps {
                     if step % 2 == 0 {
-                        rig.answer_loads(true);
-                    } else {
                         rig.commit();
+                    } else {
+                        rig.answer_loads(true);
                     }
                 }
                 rig.kill(2, 0);
@@ -282,6 +284,62 @@ fn a_restored_share_of_a_group_is_given_back_when_the_session_expires() {
             assert_eq!(back(rig), numbers(0..2));
         });
     }
+}
+
+#[test]
+fn a_part_of_an_exchange_is_not_given_back_before_it_is_durable() {
+    on_sizes(
+        &[2, 8],
+        |_| {},
+        |rig| {
+            // All but the publisher on shard 1.
+            let names = (0..).map(|n: u32| format!("$share/g{n}/t"));
+            let share = names.into_iter().find(|name| rig.home(name) == 1).expect("one");
+            let (p, a, b) = (rig.name_at("p", 0), rig.name_at("a", 1), rig.name_at("b", 1));
+            rig.connect(&v5(&a).expiry_s(1000));
+            rig.subscribe(&a, &share, 2);
+            rig.cut(&a);
+            rig.connect(&v5(&p).lasting());
+            rig.connect(&v5(&b).lasting());
+            rig.hold();
+            rig.send_message(&p, &msg("t", "m").qos(2).id(5));
+            rig.give_subscribe(&b, &[(&share, options(2))], None);
+            rig.commit_shard(1);
+            rig.take_first(&b, PacketType::SubAck);
+            rig.advance_s(1000);
+            for _ in 0..3 {
+                rig.commit_shard(1);
+                rig.answer_loads(true);
+            }
+            rig.nothing(&b);
+            rig.go_on();
+            rig.expect(&p).pub_rec();
+            assert_eq!(rig.take_payloads(&b), ["m"]);
+            assert_eq!(rig.stored(&a).len(), 0);
+        },
+    );
+}
+
+// [MQTT-4.8.2-4]
+#[test]
+fn a_qos_2_message_that_was_never_sent_is_given_back() {
+    on_every_size(|rig| {
+        rig.connect(&v5("a").expiry_s(1000));
+        rig.subscribe("a", SHARE, 2);
+        rig.connect(&v5("p"));
+        rig.hold();
+        rig.send_message("p", &msg("t", "m").qos(2));
+        // It has an identifier, and waits for the store.
+        rig.nothing("a");
+        rig.cut("a");
+        rig.go_on();
+        rig.take_first("p", PacketType::PubRec);
+        rig.connect(&v5("b").lasting());
+        rig.subscribe("b", SHARE, 2);
+        rig.advance_s(1000);
+        assert_eq!(rig.take_payloads("b"), ["m"]);
+        assert_eq!(rig.stored("a").len(), 0);
+    });
 }
 
 // [MQTT-4.8.2-4] [MQTT-4.8.2-5]
