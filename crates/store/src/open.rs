@@ -347,3 +347,25 @@ fn read_passport(dir: &Path, report: &mut OpenReport) -> Result<Passport, OpenEr
         Err(PassportError::Io(error)) => Err(io(error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{OpenError, Store};
+    use crate::config::{Durability, StoreConfig};
+    use crate::format::FORMAT;
+    use crate::passport::Passport;
+    use crate::test_dir::TestDir;
+
+    #[test]
+    fn refuses_a_newer_format() {
+        let dir = TestDir::new();
+        let passport = Passport { format: FORMAT + 1, identity: 7 };
+        passport.write(dir.path()).expect("it can be written");
+        let config = StoreConfig::new(dir.path(), Durability::Sync);
+        let error = Store::open(&config).expect_err("it is newer");
+        let is_newer = matches!(error, OpenError::NewerFormat { found, known, .. }
+            if (found, known) == (FORMAT + 1, FORMAT));
+        assert!(is_newer, "{error}");
+        assert!(!dir.path().join(crate::disk::ENGINE_DIR).exists(), "nothing was touched");
+    }
+}

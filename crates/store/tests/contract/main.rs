@@ -2,6 +2,7 @@
 //! has to offer for that ([`Subject`]); must not know how any of them works.
 
 mod chance;
+mod killed;
 mod make;
 mod model;
 mod real;

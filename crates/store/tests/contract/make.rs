@@ -152,7 +152,7 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    fn new(restored: Vec<Restored>) -> Self {
+    pub(crate) fn new(restored: Vec<Restored>) -> Self {
         let (mut sessions, mut retained, mut begin) = (Vec::new(), Vec::new(), None);
         for item in restored {
             match item {

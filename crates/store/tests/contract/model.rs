@@ -15,28 +15,30 @@ use crate::{SHARDS, Subject};
 
 /// A place in a queue: its text and packet identifier, or its release.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     Entry(String, Option<PacketId>),
     Release(PacketId),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Session {
+pub(crate) struct Session {
     subscriptions: BTreeSet<String>,
     incoming: BTreeSet<PacketId>,
     queue: BTreeMap<Seq, Place>,
 }
 
 /// Everything of one shard.
-type State = BTreeMap<SessionId, Session>;
+pub(crate) type State = BTreeMap<SessionId, Session>;
 
-struct Shard {
-    id: ShardId,
+pub(crate) struct Shard {
+    pub(crate) id: ShardId,
     /// After each batch; the first is what the life began with.
     states: Vec<State>,
     /// How many batches are said to be stored.
     stored: usize,
     next_seq: BTreeMap<SessionId, Seq>,
+    /// The first place of a session in this life.
+    first_seq: Seq,
 }
 
 /// Lives of the store with random batches.
@@ -81,7 +83,7 @@ pub(crate) fn run(store: &mut dyn Subject, lives: u64, seed: u64) {
 }
 
 /// What was restored, with what a question gives.
-fn read_back(desk: &mut Desk<'_>, restored: &RestoredSession) -> Session {
+pub(crate) fn read_back(desk: &mut Desk<'_>, restored: &RestoredSession) -> Session {
     let mut queue = BTreeMap::new();
     for flight in &restored.flights {
         match flight {
@@ -113,15 +115,37 @@ fn place(entry: &StoredEntry) -> Place {
 
 impl Shard {
     fn new(id: ShardId) -> Self {
-        Self { id, states: vec![State::new()], stored: 0, next_seq: BTreeMap::new() }
+        Self::resume(id, State::new(), 1)
+    }
+
+    /// A shard that begins a life with something; places are given from `first_seq` on.
+    pub(crate) fn resume(id: ShardId, state: State, first_seq: Seq) -> Self {
+        let next_seq = BTreeMap::new();
+        Self { id, states: vec![state], stored: 0, next_seq, first_seq }
+    }
+
+    /// Batches so far.
+    pub(crate) fn batches(&self) -> u64 {
+        self.states.len() as u64 - 1
+    }
+
+    /// What it may be found as when so many of its batches are stored.
+    pub(crate) fn states_from(&self, stored: u64) -> &[State] {
+        &self.states[stored as usize..]
     }
 
     fn clone_names(&self) -> Self {
-        Self { id: self.id, states: Vec::new(), stored: 0, next_seq: self.next_seq.clone() }
+        let next_seq = self.next_seq.clone();
+        Self { next_seq, ..Self::resume(self.id, State::new(), self.first_seq) }
     }
 
     /// A random batch, and the state after it.
-    fn batch(&mut self, chance: &mut Chance, number: &mut u64, body: &mut u64) -> Vec<StoreOp> {
+    pub(crate) fn batch(
+        &mut self,
+        chance: &mut Chance,
+        number: &mut u64,
+        body: &mut u64,
+    ) -> Vec<StoreOp> {
         let mut state = self.states.last().cloned().unwrap_or_default();
         let mut ops = Vec::new();
         for _ in 0..chance.below(6) {
@@ -139,7 +163,7 @@ impl Shard {
                 ops.push(StoreOp::EndSession { session });
                 continue;
             }
-            let next = self.next_seq.entry(session).or_insert(1);
+            let next = self.next_seq.entry(session).or_insert(self.first_seq);
             let held = state.get_mut(&session).expect("one of its keys");
             ops.extend(change(chance, session, held, next, body));
         }
@@ -229,7 +253,7 @@ fn put(
             (text, message)
         }
         _ => {
-            let text = "large ".repeat(200 + seq as usize);
+            let text = "large ".repeat(200 + (seq % 100) as usize);
             let message = message_of(stored_message("topic", text.as_bytes()));
             (text, message)
         }

@@ -1,6 +1,6 @@
 //! The real store, in a directory that goes with the test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -19,11 +19,13 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Real {
     dir: PathBuf,
+    /// Whether the directory goes with it.
+    is_own: bool,
     handle: StoreHandle,
     events: Receiver<(ShardId, StoreEvent)>,
 }
 
-fn open(dir: &PathBuf) -> (StoreHandle, Receiver<(ShardId, StoreEvent)>, Vec<Restored>) {
+fn open(dir: &Path) -> (StoreHandle, Receiver<(ShardId, StoreEvent)>, Vec<Restored>) {
     let (mut store, report) =
         Store::open(&StoreConfig::new(dir, Durability::Sync)).expect("nobody else has it");
     assert!(report.damage.is_empty(), "a crash is no damage: {report:?}");
@@ -51,14 +53,22 @@ impl Real {
         let dir = std::env::temp_dir().join(name);
         let _ = std::fs::remove_dir_all(&dir);
         let (handle, events, _) = open(&dir);
-        Self { dir, handle, events }
+        Self { dir, is_own: true, handle, events }
+    }
+
+    /// The store in a directory that stays.
+    pub(crate) fn open(dir: &Path) -> (Self, Vec<Restored>) {
+        let (handle, events, restored) = open(dir);
+        (Self { dir: dir.to_owned(), is_own: false, handle, events }, restored)
     }
 }
 
 impl Drop for Real {
     fn drop(&mut self) {
         self.handle.abandon();
-        let _ = std::fs::remove_dir_all(&self.dir);
+        if self.is_own {
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
     }
 }
 
