@@ -104,7 +104,8 @@ impl Passport {
         let words = format!("{format} {identity:032x}");
         let check = check_word(&words);
         let text = format!(
-            "{FIRST_LINE}\nformat {format}\nidentity {identity:032x} {check}\nagain {words} {check}\n"
+            "{FIRST_LINE}\nformat {format}\nidentity {identity:032x} {check}\n\
+             again {words} {check}\n"
         );
         let partial = dir.join("identity.partial");
         let mut file = File::create(&partial)?;
