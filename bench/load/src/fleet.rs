@@ -144,12 +144,12 @@ impl Fleet {
         Ok(())
     }
 
-    /// Waits until every message sent has been acknowledged; false when nothing came for `patience`.
+    /// Waits until every message sent is acknowledged; false when nothing came for `patience`.
     pub(crate) fn wait_acked(&mut self, patience: Duration) -> Result<bool> {
         self.wait(patience, |counts| counts.acked, |counts| counts.acked >= counts.sent)
     }
 
-    /// Waits until every message sent has been delivered; false when nothing came for `patience`.
+    /// Waits until every message sent is delivered; false when nothing came for `patience`.
     pub(crate) fn wait_delivered(&mut self, patience: Duration) -> Result<bool> {
         self.wait(patience, |counts| counts.delivered, |counts| counts.delivered >= counts.sent)
     }

@@ -1,8 +1,8 @@
 //! Loads a broker with QoS 1 messages for persistent sessions and says what that cost it.
 //!
-//! Owns the scenarios: `online` (every subscriber is connected), `offline` (the sessions are
-//! there, their clients are not; afterwards they come back for their messages), and the same two for
-//! a lone publisher (`lone-online`, `lone-offline`), in turn with plain appends to the same file
+//! Owns the scenarios: `online` (every subscriber is connected), `offline` (the sessions are there,
+//! their clients are not; afterwards they come back for their messages), and the same two for a
+//! lone publisher (`lone-online`, `lone-offline`), in turn with plain appends to the same file
 //! system. One thread, so that it takes little from the broker on the same machine. Prints
 //! `name=value` lines.
 #![forbid(unsafe_code)]

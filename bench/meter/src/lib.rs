@@ -3,10 +3,10 @@
 //! Owns where each figure is read (Linux: /proc and /sys). Must not know what is measured.
 //!
 //! CPU is the time on a core of all threads that still live, in nanoseconds
-//! (/proc/PID/task/*/schedstat); work of the kernel's own threads is not in it. Device bytes are the
-//! sectors that the block device under a folder wrote, by anybody: measure on a file system of
-//! its own, or on a machine at rest. A process's own counter of written bytes (/proc/PID/io) charges
-//! whole folios of the page cache for a small write, so it is not used.
+//! (/proc/PID/task/*/schedstat); work of the kernel's own threads is not in it. Device bytes are
+//! the sectors that the block device under a folder wrote, by anybody: measure on a file system of
+//! its own, or on a machine at rest. A process's own counter of written bytes (/proc/PID/io)
+//! charges whole folios of the page cache for a small write, so it is not used.
 #![forbid(unsafe_code)]
 
 use std::io::{Error, Result};
@@ -80,12 +80,12 @@ pub fn disk_bytes(folder: &Path) -> Result<u64> {
 
 /// Durations, of which parts are asked for at the end.
 #[derive(Debug, Default)]
-pub struct Durations(Vec<u32>);
+pub struct Durations(Vec<Duration>);
 
 impl Durations {
-    /// Notes one; more than four seconds count as four.
+    /// Notes one.
     pub fn note(&mut self, duration: Duration) {
-        self.0.push(u32::try_from(duration.as_nanos()).unwrap_or(u32::MAX));
+        self.0.push(duration);
     }
 
     /// How many.
@@ -99,6 +99,6 @@ impl Durations {
     pub fn part_us(&mut self, part: f64) -> f64 {
         self.0.sort_unstable();
         let last = self.0.len().saturating_sub(1);
-        self.0.get((last as f64 * part) as usize).map_or(0.0, |nanos| f64::from(*nanos) / 1e3)
+        self.0.get((last as f64 * part) as usize).map_or(0.0, |found| found.as_secs_f64() * 1e6)
     }
 }

@@ -20,8 +20,13 @@ const BANS: &[&str] = &[
     "std::collections::HashSet",
 ];
 /// Manifests whose dependencies are listed.
-pub(super) const MANIFESTS: &[&str] =
-    &["Cargo.toml", "fuzz/Cargo.toml", "tests/clients/rumqttc/Cargo.toml"];
+pub(super) const MANIFESTS: &[&str] = &[
+    "Cargo.toml",
+    "bench/load/Cargo.toml",
+    "bench/stores/Cargo.toml",
+    "fuzz/Cargo.toml",
+    "tests/clients/rumqttc/Cargo.toml",
+];
 
 /// Every ban stands in every pure crate's clippy.toml, with a reason.
 pub(super) fn check_bans(project: &Project) -> Result<Findings> {
