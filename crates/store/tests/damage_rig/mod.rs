@@ -34,7 +34,13 @@ impl Folder {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let nth = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("martlet-rig-{}-{nth}", std::process::id()));
+        Self::named(&format!("rig-{}-{nth}", std::process::id()))
+    }
+
+    /// One that is never dropped, under a name of its own: the next run takes its place.
+    pub(crate) fn named(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).expect("a new folder");
         Self(path)
     }
