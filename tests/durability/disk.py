@@ -277,7 +277,7 @@ class Disk:
         self["ready"] = 0
         self.journal.unlink(missing_ok=True)
         self.base = Replay(self.root, folders)
-        self.check = Replay(self.root, at_once=True)
+        self.check, self.names = Replay(self.root, at_once=True), Replay(self.root, folders)
 
     def cut(self, rng, unsynced):
         """After the process was killed: the folder becomes what the cut has left. Gives a line about it."""
@@ -297,6 +297,19 @@ class Disk:
                 file.write(content.data)
                 file.truncate(content.size)
         return text
+
+    def unsynced_names(self):
+        """Of the life that has just ended, as paths."""
+        paths = {}
+
+        def visit(folder, path):
+            paths[id(folder)] = path
+            for name, node in folder.live.items():
+                if isinstance(node, Folder):
+                    visit(node, f"{path}{name}/")
+        self.names.run(self.journal)
+        visit(self.names.root, "")
+        return [paths.get(id(folder), "?/") + name for change in self.names.changes for folder, name, node in change.steps if node]
 
     def followed(self):
         """After the process has ended: whether the journal tells the whole truth about the folder. A call

@@ -40,6 +40,7 @@ import rounds  # noqa: E402
 import trouble  # noqa: E402
 import volume  # noqa: E402
 from broker import Martlet, Mosquitto  # noqa: E402
+from world import LARGE  # noqa: E402
 
 CHILDREN = set()  # leaders of process groups
 CASES = {}  # name -> (function, only in the full run)
@@ -169,6 +170,24 @@ def kill_promises(run):
 def cut_sync(run):
     broker, _ = run.on_disk()
     rounds.run_cuts(broker, run.seed, say=run.say, **run.rounds(40))
+
+
+@case("cut-large", full_only=True)
+def cut_large(run):
+    """Large messages: tables are written and merged while the power goes."""
+    broker, _ = run.on_disk()
+    rounds.run_cuts(broker, run.seed + 2, say=run.say, spread=LARGE, **run.rounds(40, full=100))
+
+
+@case("kill-large", full_only=True)
+def kill_large(run):
+    rounds.run(run.broker(), run.seed + 3, say=run.say, spread=LARGE, **run.rounds(40))
+
+
+@case("cut-new", full_only=True)
+def cut_new(run):
+    broker, _ = run.on_disk()
+    rounds.cut_new(broker, run.seed, run.say)
 
 
 @case("cut-interval")

@@ -16,7 +16,8 @@ import random
 from peers import Failure, Loop, Publisher, Subscriber, wire
 
 QUIET_S = 30
-SPREAD = (0, 0, 0, 0, 3, 20, 200, 3000)
+SPREAD = (0, 0, 0, 0, 3, 20, 200, 3000)  # bytes of padding
+LARGE = (20, 10_000, 60_000)
 
 
 class Topic:
@@ -35,8 +36,8 @@ class Receipts:
 
 
 class World:
-    def __init__(self, seed, wait_s=QUIET_S):
-        self.wait_s, self.rng, self.loop, self.port = wait_s, random.Random(seed), Loop(), None
+    def __init__(self, seed, wait_s=QUIET_S, spread=SPREAD):
+        self.spread, self.wait_s, self.rng, self.loop, self.port = spread, wait_s, random.Random(seed), Loop(), None
         self.topics, self.receipts, self.deliveries, self.repeats = {}, {}, 0, 0
         self.sides = {}  # topic name -> Side
         self.group_seen = {}
@@ -74,7 +75,7 @@ class World:
 
     def publish(self, publisher, topic):
         topic.sent += 1
-        payload = b"%d\n" % topic.sent + bytes(self.rng.choice(SPREAD))
+        payload = b"%d\n" % topic.sent + self.rng.randbytes(self.rng.choice(self.spread))
         if topic.retain and self.rng.random() < 0.2:
             payload = b""
         topic.values[topic.sent] = payload
