@@ -134,7 +134,7 @@ impl Broker {
         };
         let mut shards = shards(config, storage.as_ref().map(Storage::identity));
         if let Some(storage) = &mut storage {
-            storage.restore(&mut shards);
+            storage.restore(&mut shards).map_err(StartError::Store)?;
         }
         let store = storage.map(|storage| storage.start(mailboxes.clone()));
         let loops =

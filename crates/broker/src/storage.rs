@@ -73,7 +73,7 @@ impl Storage {
 
     /// Gives the shards what they knew in an earlier life. When it returns, each knows what the
     /// others want.
-    pub(crate) fn restore(&mut self, shards: &mut [Shard]) {
+    pub(crate) fn restore(&mut self, shards: &mut [Shard]) -> Result<(), OpenError> {
         let Self { store, log, early } = self;
         let now = log.clock.now();
         let mut out = Outputs::default();
@@ -101,7 +101,7 @@ impl Storage {
             };
             let shard = &mut shards[usize::from(home.0)];
             shard.step(now, Input::Restored(restored), &mut out);
-        });
+        })?;
         for damage in report.damage {
             log.warn(damage);
         }
@@ -113,6 +113,7 @@ impl Storage {
             ));
         }
         settle(shards, log, early);
+        Ok(())
     }
 
     /// Starts the store thread. Its events go into the shards' mailboxes.

@@ -1,4 +1,4 @@
-//! Measures the store alone, without a broker: `store_load DIR churn|elide|fan|fill|restore ...`.
+//! Measures the store alone, without a broker: `store_load DIR churn|elide|fan|paced|fill|full|restore ...`.
 //! Owns workloads and figures; must not know how the store works.
 #![allow(clippy::print_stdout, reason = "its purpose")]
 
@@ -79,7 +79,8 @@ impl Bench {
         let at = |part: f64| latencies[((latencies.len() - 1) as f64 * part) as usize];
         println!(
             "{what}: {:.0} messages/s, CPU {:.2} us/message, batch p50 {} us, p99 {} us, \
-             max {} us; {} commits, {} records, {} MB, disk {} MB",
+             max {} us; {} commits, {} records, {} MB, disk {} MB, \
+             longest commit {} us, congested {} us",
             messages as f64 / wall.as_secs_f64(),
             cpu.as_secs_f64() * 1e6 / messages as f64,
             at(0.5),
@@ -89,6 +90,8 @@ impl Bench {
             stats.records,
             stats.bytes / 1_000_000,
             stats.disk_bytes / 1_000_000,
+            stats.commit_max_us,
+            stats.congested_us,
         );
         self.handle.stop();
     }
@@ -187,6 +190,34 @@ fn churn(bench: &mut Bench, messages: u64, per_batch: u64, lag: u64, bytes: usiz
     }
 }
 
+/// The same at a steady pace: so many batches each millisecond, never waiting for an answer.
+fn paced(bench: &mut Bench, messages: u64, per_ms: u64, lag: u64, bytes: usize) {
+    let sessions = 1000;
+    bench.submit((1..=sessions).map(|number| put_session(session(number))).collect(), 1);
+    let began = Instant::now();
+    let batches = messages / per_ms;
+    for batch in 0..batches + lag {
+        let place = |at: u64| (session(at % sessions + 1), at / sessions + 1);
+        let mut ops = Vec::with_capacity(per_ms as usize * 2);
+        let of = |batch: u64| batch * per_ms..(batch + 1) * per_ms;
+        if batch < batches {
+            ops.extend(of(batch).map(|at| {
+                let (session, seq) = place(at);
+                put_entry(session, seq, message("a/topic", bytes, None))
+            }));
+        }
+        if batch >= lag {
+            ops.extend(of(batch - lag).map(|at| {
+                let (session, seq) = place(at);
+                StoreOp::RemoveEntry { session, seq }
+            }));
+        }
+        let due = began + Duration::from_millis(batch);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        bench.submit(ops, u64::MAX);
+    }
+}
+
 fn fill(bench: &mut Bench, sessions: u64, each: u64, retained: u64, bytes: usize) {
     for number in 1..=sessions {
         let id = session(number);
@@ -276,6 +307,7 @@ fn open(config: &StoreConfig) -> Store {
             kept.push(message);
         }
     });
+    let restored = restored.unwrap_or_else(|error| panic!("{error}"));
     println!(
         "open {opened:?}, numbers at {numbered:?} {maxima:?}, restored {:?} at {:?}, rss {} MB, \
          {report:?}",
@@ -291,7 +323,7 @@ fn main() {
     let number = |at: usize, or: u64| words.get(at).and_then(|it| it.parse().ok()).unwrap_or(or);
     let [_, dir, what, ..] = &words[..] else {
         println!(
-            "store_load DIR churn|elide|fan|fill|restore [messages] [per batch] [lag] [bytes]"
+            "store_load DIR churn|elide|fan|paced|fill|full|restore [messages] [per batch] [lag] [bytes]"
         );
         return;
     };
@@ -308,6 +340,7 @@ fn main() {
         "churn" => churn(&mut bench, messages, per_batch, lag, bytes, 1),
         "elide" => churn(&mut bench, messages, per_batch, 0, bytes, 1),
         "fan" => churn(&mut bench, messages, per_batch, lag, bytes, 10),
+        "paced" => paced(&mut bench, messages, per_batch, lag, bytes),
         "full" => {
             full(&mut bench, number(3, 200) as usize, words.get(4).map(String::as_str));
             return;

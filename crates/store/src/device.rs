@@ -119,7 +119,10 @@ impl Device {
         is_sync: bool,
         shared: &Shared,
     ) -> Result<(), Result<Trouble, Ended>> {
+        let began = Instant::now();
+        let mut has_waited = false;
         while self.disk().is_congested() {
+            has_waited = true;
             self.disk().check().map_err(|error| Ok(Trouble::Write(error)))?;
             if self.disk().upkeep() == Upkeep::Here {
                 // Nobody else makes it any better.
@@ -127,6 +130,9 @@ impl Device {
                 self.look(shared).map_err(Err)?;
             }
             shared.pause(CONGESTION_PAUSE).map_err(Err)?;
+        }
+        if has_waited {
+            add(&shared.counters.congested_us, began.elapsed().as_micros() as u64);
         }
         self.disk().commit(ops, is_sync).map_err(|error| Ok(Trouble::Write(error)))
     }
@@ -275,7 +281,10 @@ impl Device {
     /// How closely the tables are looked at before the engine gets them again.
     fn depth(&self, trouble: &Trouble) -> Depth {
         match trouble {
-            Trouble::Read(error) if !is_io(error) => Depth::Whole,
+            Trouble::Read(error) if !is_io(error) => match self.failures {
+                1 => Depth::Whole,
+                _ => Depth::Rebuild,
+            },
             _ if self.failures >= FAILURES_FOR_SALVAGE && self.health != StoreHealth::Full => {
                 Depth::Whole
             }

@@ -23,7 +23,7 @@ use crate::room::RoomWatch;
 use crate::salvage::{self, Depth};
 use crate::thread::Worker;
 
-/// Attempts to read a store back; each failed one is followed by setting aside what is damaged.
+/// Attempts to read a store back; after a failed one what is damaged is set aside.
 const RESTORES_MAX: u32 = 3;
 
 /// An open data directory: nobody else can open it. First [`Store::restore`], then
@@ -135,6 +135,17 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 impl OpenError {
+    fn engine(dir: &Path, trouble: Trouble) -> Self {
+        let error = match trouble {
+            Trouble::Open(error) => error,
+            Trouble::Read(error) | Trouble::Write(error) => salvage::engine_error(error),
+        };
+        match error.kind() {
+            io::ErrorKind::Other => Self::Engine { dir: dir.to_owned(), cause: error.to_string() },
+            _ => Self::io(dir.to_owned(), error),
+        }
+    }
+
     pub(crate) fn io(path: PathBuf, error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -192,19 +203,8 @@ impl Store {
         })?;
         let mut report = OpenReport::default();
         let passport = read_passport(dir, &mut report)?;
-        let (disk, repair) =
-            device::open(dir, Depth::ORDINARY, Upkeep::Background).map_err(|trouble| {
-                let error = match trouble {
-                    Trouble::Open(error) => error,
-                    Trouble::Read(error) | Trouble::Write(error) => salvage::engine_error(error),
-                };
-                match error.kind() {
-                    io::ErrorKind::Other => {
-                        OpenError::Engine { dir: dir.clone(), cause: error.to_string() }
-                    }
-                    _ => OpenError::io(dir.clone(), error),
-                }
-            })?;
+        let opened = device::open(dir, Depth::ORDINARY, Upkeep::Background);
+        let (disk, repair) = opened.map_err(|trouble| OpenError::engine(dir, trouble))?;
         report.damage.extend(repair.damage);
         let had_damage = !report.damage.is_empty();
         let store = Self {
@@ -240,48 +240,56 @@ impl Store {
     /// passed, `progress` is called at least every 100 ms.
     ///
     /// What cannot be read is set aside or removed, and stands in the report.
+    ///
+    /// # Errors
+    /// When something cannot be read and it cannot be set aside either, as on a full disk: then
+    /// the store must not be started, for what was not given would be missing.
     pub fn restore(
         &mut self,
         progress: &mut dyn FnMut(Progress),
         to: &mut dyn FnMut(Restored),
-    ) -> RestoreReport {
+    ) -> Result<RestoreReport, OpenError> {
         let mut given = Given::default();
         let mut damage = Vec::new();
-        for attempt in 1.. {
+        let mut attempt = 1;
+        loop {
             self.known = Known::default();
-            let secret = self.identity;
             let disk = self.disk.as_ref().expect("opened again below");
             let known = &mut self.known;
-            let restore = Restore::new(disk, secret, known, &mut given, progress, to);
+            let restore = Restore::new(disk, self.identity, known, &mut given, progress, to);
             match restore.run() {
                 Ok(mut report) => {
                     self.is_restored = true;
                     report.damage.splice(0..0, damage);
-                    return report;
+                    return Ok(report);
                 }
-                Err(error) => self.repair(&error, attempt, &mut damage),
+                Err(error) if attempt >= RESTORES_MAX => {
+                    let trouble = Trouble::Read(error);
+                    return Err(OpenError::engine(&self.config.dir, trouble));
+                }
+                Err(error) => self.repair(&error, attempt, &mut damage)?,
             }
-            if attempt > RESTORES_MAX {
-                break;
-            }
+            attempt += 1;
         }
-        self.is_restored = true;
-        RestoreReport { damage, ..RestoreReport::default() }
     }
 
     /// After something could not be read: sets it aside and opens the engine again.
-    fn repair(&mut self, error: &fjall::Error, attempt: u32, damage: &mut Vec<Damage>) {
+    fn repair(
+        &mut self,
+        error: &fjall::Error,
+        attempt: u32,
+        damage: &mut Vec<Damage>,
+    ) -> Result<(), OpenError> {
         drop(self.disk.take());
-        let depth = if attempt < RESTORES_MAX { Depth::Whole } else { Depth::Rebuild };
+        let depth = if attempt == 1 { Depth::Whole } else { Depth::Rebuild };
         let what = format!("a restart could not read everything ({error:?})");
         damage.push(Damage { what, aside: None, records: 0 });
-        match device::open(&self.config.dir, depth, Upkeep::Background) {
-            Ok((disk, repair)) => {
-                damage.extend(repair.damage);
-                self.disk = Some(disk);
-            }
-            Err(trouble) => panic!("the store could be opened a moment ago: {trouble}"),
-        }
+        let opened = device::open(&self.config.dir, depth, Upkeep::Background);
+        let (disk, repair) =
+            opened.map_err(|trouble| OpenError::engine(&self.config.dir, trouble))?;
+        damage.extend(repair.damage);
+        self.disk = Some(disk);
+        Ok(())
     }
 
     /// The open engine.
@@ -293,7 +301,8 @@ impl Store {
     /// rarely. Health is told to `shards` shards.
     ///
     /// # Panics
-    /// When the operating system has no thread left.
+    /// When the operating system has no thread left; without a successful [`Store::restore`] before
+    /// also when the store cannot be read.
     #[must_use]
     pub fn start(
         mut self,
@@ -302,7 +311,8 @@ impl Store {
         alarm: Arc<dyn Fn(Alarm) + Send + Sync>,
     ) -> StoreHandle {
         if !self.is_restored {
-            self.restore(&mut |_| (), &mut drop);
+            let restored = self.restore(&mut |_| (), &mut drop);
+            restored.expect("a store is restored before it is started");
         }
         let Self { config, disk, identity, known, lock, .. } = self;
         let StoreConfig { dir, durability, reserve_bytes, reserve_part } = config;

@@ -23,6 +23,8 @@ pub struct StoreStats {
     pub reopened: u64,
     /// The longest group commit so far, in microseconds.
     pub commit_max_us: u64,
+    /// How long commits have waited in all for tables to be written, in microseconds.
+    pub congested_us: u64,
     /// Bytes that the store takes on the disk, as of the last look.
     pub disk_bytes: u64,
     /// Bytes that the file system has left, as of the last look.
@@ -53,6 +55,7 @@ counters!(
     damaged,
     reopened,
     commit_max_us,
+    congested_us,
     disk_bytes,
     free_bytes
 );

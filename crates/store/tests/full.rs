@@ -43,6 +43,7 @@ impl Bench {
                 waiting = session.waiting.messages;
             }
         });
+        let report = report.expect("it can be read");
         assert!(report.damage.is_empty(), "{report:?}");
         let (send, events) = channel();
         let send = std::sync::Mutex::new(send);

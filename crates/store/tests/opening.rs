@@ -64,7 +64,8 @@ fn batch(token: u64, ops: Vec<StoreOp>) -> StoreBatch {
 fn sessions(store: &mut Store) -> u64 {
     let mut count = 0;
     store
-        .restore(&mut |_| (), &mut |item| count += u64::from(matches!(item, Restored::Session(_))));
+        .restore(&mut |_| (), &mut |item| count += u64::from(matches!(item, Restored::Session(_))))
+        .expect("it can be read");
     count
 }
 
@@ -198,5 +199,6 @@ fn restores_nothing_of_a_new_store() {
     let dir = Dir::new();
     let (mut store, _) = Store::open(&dir.config()).expect("nobody has it");
     let report = store.restore(&mut |_| panic!("it is quick"), &mut |item| panic!("{item:?}"));
+    let report = report.expect("it can be read");
     assert_eq!((report.orphans, report.total.sessions), (0, 0));
 }

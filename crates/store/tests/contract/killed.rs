@@ -74,7 +74,7 @@ fn child() {
     let mut plan = Plan::new(life, states(&dir));
     let config = StoreConfig::new(&dir, Durability::Sync);
     let (mut store, _) = Store::open(&config).expect("nobody else has it");
-    store.restore(&mut |_| (), &mut |_: Restored| ());
+    store.restore(&mut |_| (), &mut |_: Restored| ()).expect("it can be read");
     let out = Mutex::new(std::io::stdout());
     let stored = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&stored);

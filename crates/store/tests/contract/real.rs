@@ -35,6 +35,7 @@ fn open(dir: &Path) -> (StoreHandle, Receiver<(ShardId, StoreEvent)>, Vec<Restor
         body_counter_max: maxima.body_counter,
     }];
     let report = store.restore(&mut |_| (), &mut |item| restored.push(item));
+    let report = report.expect("it can be read");
     assert!(report.damage.is_empty() && report.orphans == 0, "a crash is no damage: {report:?}");
     let (send, events) = channel();
     let send = Mutex::new(send);

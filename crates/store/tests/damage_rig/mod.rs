@@ -383,6 +383,7 @@ fn read_with(dir: &Path, what: &str, happens: impl FnOnce()) -> (Content, Said) 
             content.retained.insert(message.topic().to_owned(), message);
         }
     });
+    let report = report.expect("it can be read");
     said.restore = report.damage;
     let mut running = start(store);
     happens();
