@@ -1,4 +1,4 @@
-//! Measures the store alone, without a broker: `store_load DIR churn|elide|fan|paced|fill|full|restore ...`.
+//! Measures the store alone, without a broker: `store_load DIR WHAT ...`; without words it says what.
 //! Owns workloads and figures; must not know how the store works.
 #![allow(clippy::print_stdout, reason = "its purpose")]
 
@@ -323,7 +323,8 @@ fn main() {
     let number = |at: usize, or: u64| words.get(at).and_then(|it| it.parse().ok()).unwrap_or(or);
     let [_, dir, what, ..] = &words[..] else {
         println!(
-            "store_load DIR churn|elide|fan|paced|fill|full|restore [messages] [per batch] [lag] [bytes]"
+            "store_load DIR churn|elide|fan|paced|fill|full|restore [messages] [per batch] [lag] \
+             [bytes]"
         );
         return;
     };

@@ -314,7 +314,8 @@ proptest! {
         if cut {
             value.truncate(at);
         }
-        if let Ok(Record::Retained(message) | Record::Body(_, message)) = decode(space, &key, &value) {
+        let read = decode(space, &key, &value);
+        if let Ok(Record::Retained(message) | Record::Body(_, message)) = read {
             let _ = Message::restore(message, NOW).fields(NOW);
         }
     }

@@ -18,8 +18,8 @@ trait Subject {
     fn load(&mut self, shard: ShardId, load: StoreLoad);
     /// What it says until it has nothing left to do, in order.
     fn settle(&mut self) -> Vec<(ShardId, StoreEvent)>;
-    /// The broker dies without a word, and starts again. What was not said to be stored may be lost;
-    /// events that nobody took are. Gives what the next life is told, `Begin` first.
+    /// The broker dies without a word, and starts again. What was not said to be stored may be
+    /// lost; events that nobody took are. Gives what the next life is told, `Begin` first.
     fn crash(&mut self) -> Vec<Restored>;
 }
 
