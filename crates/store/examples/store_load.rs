@@ -1,4 +1,5 @@
-//! Measures the store alone, without a broker: `store_load DIR WHAT ...`; without words it says what.
+//! Measures the store alone, without a broker: `store_load DIR WHAT ...`; without words it says
+//! what.
 //! Owns workloads and figures; must not know how the store works.
 #![allow(clippy::print_stdout, reason = "its purpose")]
 

@@ -8,8 +8,8 @@
 //! - All operations of one batch have one sequence number: a key may occur only once in it.
 //! - With two background threads one of them spins while the other merges; so there is one.
 //! - "Weak" removal gives back space sooner, but a key that is ever written again may come back
-//!   from the dead. Places and session numbers start again from what is left in the store, so keys are
-//!   written again: only ordinary removal is used.
+//!   from the dead. Places and session numbers start again from what is left in the store, so keys
+//!   are written again: only ordinary removal is used.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -8,8 +8,8 @@
 #![forbid(unsafe_code)]
 
 mod alarm;
-mod ballast;
 mod backup;
+mod ballast;
 mod check;
 mod config;
 mod device;
