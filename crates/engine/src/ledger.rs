@@ -5,7 +5,7 @@
 mod effects;
 mod promises;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use martlet_proto::PacketId;
 
@@ -14,7 +14,7 @@ pub(crate) use effects::Receipt;
 pub(crate) use promises::PromiseId;
 use promises::Promises;
 
-use crate::ids::{ConnId, SessionKey, ShardId};
+use crate::ids::{ConnId, Publisher, SessionKey, ShardId};
 use crate::store::{
     BodyId, Join, SessionId, StoreBatch, StoreHealth, StoreLoad, StoreOp, StoreToken,
 };
@@ -79,6 +79,8 @@ pub(crate) struct Ledger {
     asking: BTreeMap<SessionId, SessionKey>,
     open: BTreeMap<StoreToken, Open>,
     open_bytes: usize,
+    /// Clients whose sessions end with batches that were not durable when last looked at.
+    ends: VecDeque<(StoreToken, Publisher)>,
     promises: Promises,
     kept: Vec<(Then, bool)>,
     effects: Option<Effects>,
@@ -105,6 +107,7 @@ impl Ledger {
             asking: BTreeMap::new(),
             open: BTreeMap::new(),
             open_bytes: 0,
+            ends: VecDeque::new(),
             promises: Promises::default(),
             kept: Vec::new(),
             effects: None,
@@ -220,6 +223,21 @@ impl Ledger {
     /// Who asked.
     pub(crate) fn loaded(&mut self, session: SessionId) -> Option<SessionKey> {
         self.asking.remove(&session)
+    }
+
+    /// A client's session ends with the batch that is being filled.
+    pub(crate) fn note_end(&mut self, client: Publisher) {
+        let token = self.current_token();
+        self.ends.push_back((token, client));
+    }
+
+    /// The batch with which the client's last session ends, unless it is durable.
+    pub(crate) fn end_of(&mut self, client: Publisher) -> Option<StoreToken> {
+        while self.ends.front().is_some_and(|(token, _)| self.is_stored(*token)) {
+            self.ends.pop_front();
+        }
+        let last = self.ends.iter().rev().find(|(_, known)| *known == client);
+        last.map(|(token, _)| *token).filter(|token| !self.is_stored(*token))
     }
 
     /// Whether a batch is durable.

@@ -17,7 +17,8 @@
 //! 5. **Read your writes.** A [`StoreLoad`] sees every batch that its shard submitted before it.
 //! 6. **The end is the end.** After [`StoreOp::EndSession`] nothing of that session is left, parts
 //!    of joins that are still incomplete included. A [`StoreOp::RemoveEntry`] likewise reaches the
-//!    parts of incomplete joins.
+//!    parts of incomplete joins, and so does every change of a record that changes in one of them:
+//!    what was submitted later is what is left.
 //! 7. **Idempotent.** Writing the same record again, or removing what is not there, is no error.
 
 use std::sync::Arc;
@@ -181,6 +182,17 @@ pub enum StoreOp {
         /// The topic name.
         topic: Box<str>,
     },
+}
+
+impl StoreOp {
+    /// The topic of the retained message that it changes.
+    pub(crate) fn retained_topic(&self) -> Option<&str> {
+        match self {
+            Self::PutRetained { message } => Some(message.topic()),
+            Self::RemoveRetained { topic } => Some(topic),
+            _ => None,
+        }
+    }
 }
 
 /// What is known of a session beside its messages and subscriptions.

@@ -228,6 +228,7 @@ impl Shard {
             return;
         };
         self.peers.ledger.forget_asking(durable.id);
+        self.peers.ledger.note_end(session.publisher);
         if groups.is_empty() && !durable.tail.is_wanted_back() {
             self.peers.ledger.push(StoreOp::EndSession { session: durable.id }, 0);
             return;

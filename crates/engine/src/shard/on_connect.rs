@@ -228,9 +228,14 @@ impl Shard {
             let name = self.peers.ledger.new_session(crate::partition(&session.client_id));
             session.durable = Some(Box::new(Durable::new(name)));
         }
+        let client = session.publisher;
         let _ = self.store_session(slot);
-        if self.peers.ledger.pushed() != before
-            && let Some(token) = self.peers.ledger.current()
+        // What it replaces may have ended before, with a connection that was not told either.
+        let token = match self.peers.ledger.pushed() != before {
+            true => self.peers.ledger.current(),
+            false => self.peers.ledger.end_of(client),
+        };
+        if let Some(token) = token
             && let Some(conn) = self.peers.conns.get_mut(id)
         {
             conn.embargo = token;

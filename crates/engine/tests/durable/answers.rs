@@ -230,6 +230,23 @@ fn connack_of_a_clean_start_waits_until_the_old_session_is_gone_for_good() {
 }
 
 #[test]
+fn connack_of_a_clean_start_waits_also_when_an_earlier_one_was_not_answered() {
+    on_every_size(|rig| {
+        absent(rig, "s", "t");
+        rig.hold();
+        rig.call(&v5("s"));
+        rig.nothing("s");
+        rig.cut("s");
+        rig.call(&v5("again").id("s"));
+        rig.nothing("again");
+        // It is about this client only.
+        rig.connect(&v5("other"));
+        rig.commit();
+        assert!(!rig.expect("again").conn_ack().session_present);
+    });
+}
+
+#[test]
 fn connack_of_a_takeover_waits() {
     on_every_size(|rig| {
         present(rig, "s", "t");
