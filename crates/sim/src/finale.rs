@@ -118,19 +118,15 @@ fn come_to_rest(run: &mut Run, numbers: &[usize]) {
     stalled(run, numbers);
 }
 
-/// Whether publishers suffer from full queues. One of MQTT 3 that fills its own queue is disconnected
-/// and does the same again, for ever.
+/// Whether publishers suffer from full queues. One of MQTT 3 that fills its own queue is
+/// disconnected and does the same again, for ever.
 fn refuses(run: &Run) -> bool {
     let limits = &run.plan.limits;
     limits.queue_full == martlet_engine::QueueFull::Refuse && Plan::bounds_queues(limits)
 }
 
 fn stalled(run: &mut Run, numbers: &[usize]) {
-    let is_circling = |number: usize| {
-        let client = &run.clients[number];
-        client.is_at_rest() || !client.profile.version.is_v5()
-    };
-    run.circles = refuses(run) && numbers.iter().all(|number| is_circling(*number));
+    run.circles = refuses(run);
     if run.circles {
         return;
     }

@@ -13,7 +13,7 @@ use martlet_engine::store::{
 use martlet_engine::{Now, ShardId, home_of_partition, partition};
 
 use crate::random::Random;
-use records::{Held, Records, place_of, session_of};
+use records::{Held, Records, overtakes, place_of, session_of};
 
 /// What a store has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -120,8 +120,8 @@ impl SimStore {
     /// A shard hands over a batch.
     ///
     /// # Panics
-    /// When the batch breaks the contract's other side: a token twice or, apart from exchanges, out of
-    /// order, a place given twice, an exchange with too many parts.
+    /// When the batch breaks the contract's other side: a token twice or, apart from exchanges, out
+    /// of order, a place given twice, an exchange with too many parts.
     pub fn submit(&mut self, shard: ShardId, batch: StoreBatch) {
         self.counts.submitted += 1;
         self.serial += 1;
@@ -312,17 +312,19 @@ impl SimStore {
                     self.strip(pending.serial, |op| place_of(op) == Some((*session, *seq)));
                     self.damaged.remove(&(*session, *seq));
                 }
-                _ => {}
+                _ => self.strip(pending.serial, |earlier| overtakes(op, earlier)),
             }
             self.durable.apply(op, pending.now);
         }
     }
 
-    /// Takes changes out of the parts that were submitted before `serial`.
+    /// Takes changes out of what was submitted before `serial` and is not durable.
     fn strip(&mut self, serial: u64, gone: impl Fn(&StoreOp) -> bool) {
         let parts = self.exchanges.values_mut().flat_map(|exchange| &mut exchange.parts);
-        for (_, part) in parts.filter(|(_, part)| part.serial < serial) {
-            part.ops.retain(|op| !gone(op));
+        let ordinary = self.queues.iter_mut().flat_map(|queue| &mut queue.pending);
+        let pending = parts.map(|(_, part)| part).chain(ordinary);
+        for pending in pending.filter(|pending| pending.serial < serial) {
+            pending.ops.retain(|op| !gone(op));
         }
     }
 

@@ -218,6 +218,24 @@ fn removals_and_ends_reach_the_parts_of_incomplete_exchanges() {
 }
 
 #[test]
+fn a_later_retained_message_overtakes_the_parts_of_incomplete_exchanges() {
+    let mut bench = Bench::new(1);
+    let put = |text| StoreOp::PutRetained { message: message(text) };
+    bench.submit(0, Some((1, 1)), vec![put("old")]);
+    bench.submit(0, None, vec![put("new")]);
+    bench.store.pump();
+    bench.submit(1, Some((1, 0)), vec![]);
+    bench.store.pump();
+    bench.store.crash(&mut bench.random);
+    let told = bench.store.restore(1, &mut bench.random);
+    let retained = told.into_iter().flatten().find_map(|item| match item {
+        Restored::Retained(message) => Some(message.data),
+        _ => None,
+    });
+    assert_eq!(retained.as_deref(), Some(b"topicnew".as_slice()));
+}
+
+#[test]
 fn a_question_sees_what_was_submitted_before_it() {
     for seed in 0..20 {
         let mut bench = Bench::new(seed);

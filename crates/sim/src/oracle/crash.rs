@@ -75,9 +75,14 @@ impl Book {
     /// What came back of one client's session.
     fn come_back(&mut self, client: usize, wreck: &Wreck) {
         let name = self.clients[client].id.clone();
-        // The end of an old one may wait for what share groups want back from it.
-        let found = wreck.sessions.iter().filter(|s| *s.record.client_id == *name);
-        let survivor = found.max_by_key(|survivor| survivor.session.number);
+        let of_client = wreck.sessions.iter().filter(|s| *s.record.client_id == *name);
+        // With an interval of 0 it ended with its connection, and nobody finds it any more.
+        let (over, mut found): (Vec<_>, Vec<_>) =
+            of_client.partition(|survivor| survivor.record.expiry_s == 0);
+        let survivor = found.pop();
+        if !found.is_empty() {
+            return self.fail("sessions", format!("two sessions of {name} come back"));
+        }
         let at = survivor.map(|survivor| {
             self.sessions.iter().position(|session| session.id == Some(survivor.session))
         });
@@ -92,9 +97,7 @@ impl Book {
         if let Some((at, survivor)) = survivor {
             self.check_back(client, at, survivor, wreck);
         }
-        self.wills_after_crash(client, survivor, wreck);
-        // With an interval of 0 it ends with the broker.
-        let survivor = survivor.filter(|(_, survivor)| survivor.record.expiry_s > 0);
+        self.wills_after_crash(client, survivor, &over, wreck);
         self.settle_sessions(client, survivor, wreck.died_ms);
     }
 
@@ -177,6 +180,10 @@ impl Book {
                 session.gaps.push((died, step));
                 session.over_again = current;
             }
+            if has_expired {
+                // It may have ended at any time.
+                session.gaps.push((0, step));
+            }
             session.durable = true;
             (session.came_back, session.first_wire) = (true, None);
             session.flights = flights(back)
@@ -199,9 +206,11 @@ impl Book {
         &mut self,
         client: usize,
         survivor: Option<(usize, &RestoredSession)>,
+        over: &[&RestoredSession],
         wreck: &Wreck,
     ) {
-        let back = survivor.and_then(|(_, survivor)| {
+        let all = over.iter().copied().chain(survivor.map(|(_, survivor)| survivor));
+        let back = all.into_iter().find_map(|survivor| {
             let will = survivor.record.will.as_ref()?;
             let data = &will.message;
             let payload = &data.data[(data.topic_len + data.forward_len) as usize..];
@@ -214,7 +223,7 @@ impl Book {
         for i in wills.collect::<Vec<_>>() {
             let will = &self.wills[i];
             let fault = match back.filter(|(message, _)| *message == will.message) {
-                Some((_, due_ms)) => self.will_is_back(i, due_ms, wreck.whole),
+                Some((_, due_ms)) => self.will_is_back(i, due_ms, wreck),
                 None => self.will_is_gone(i, is_there, wreck),
             };
             if let Some(fault) = fault {
@@ -225,7 +234,7 @@ impl Book {
         }
     }
 
-    fn will_is_back(&mut self, i: usize, due_ms: u64, whole: bool) -> Option<&'static str> {
+    fn will_is_back(&mut self, i: usize, due_ms: u64, wreck: &Wreck) -> Option<&'static str> {
         let (step, will) = (self.step, &self.wills[i]);
         let confirmed = |wire: usize| self.wires.get(&wire).is_some_and(|w| w.confirmed);
         let later = self.wills[i..].iter().skip(1).filter(|other| other.client == will.client);
@@ -233,11 +242,15 @@ impl Book {
         let message = &mut self.messages[will.message as usize];
         let fault = match will.fate {
             _ if replaced => Some("a will that a later connection replaced comes back"),
-            Fate::Discarded if whole => Some("a discarded will comes back"),
-            Fate::Published if whole => Some("a published will comes back"),
+            Fate::Discarded if wreck.whole => Some("a discarded will comes back"),
+            Fate::Published if wreck.whole => Some("a published will comes back"),
             _ => None,
         };
-        let undone = matches!(will.fate, Fate::Published | Fate::Either);
+        let undone = match will.fate {
+            Fate::Published | Fate::Either => true,
+            Fate::Due(_) => will.earliest_ms <= wreck.died_ms,
+            Fate::Armed | Fate::Discarded => false,
+        };
         message.sends += u32::from(undone);
         message.sent = message.sent.min(step);
         (message.acked, message.settled, message.over) = (NEVER, NEVER, NEVER);

@@ -138,11 +138,10 @@ impl Book {
         let may_be_replay = message.retain && delivery.retain && record.replays(message.topic) > 0;
         let fault = fault(message, delivery, &standing, is_v5, may_be_replay);
         let copies = record.copies.get(&id).copied().unwrap_or(0) + 1;
-        // Whoever cannot be told that a queue was full is disconnected, and sends anew.
-        let is_v3 = !self.clients[message.client].version.is_v5();
+        // A message that somebody's full queue refuses is sent anew, also to the others.
         let repeats = message.qos == Qos::AtLeastOnce
             || message.kind == Kind::Will
-            || is_v3 && self.refuses_when_full();
+            || self.refuses_when_full();
         let sent = if repeats { message.sends } else { 1 };
         let routes = if is_shared { standing.possible.len() as u32 } else { 1 };
         let replays = if message.retain { record.replays(message.topic) } else { 0 };

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use martlet_proto::{RetainHandling, topic};
+use martlet_proto::{Qos, RetainHandling, topic};
 
 use super::delivery::{delivery_bytes, remove_own};
 use super::{Book, NEVER, Op, Step};
@@ -15,7 +15,8 @@ impl Book {
         let record = &self.sessions[session];
         let Some(delivery) = record.deliveries.last() else { return };
         if !delivery.retain {
-            if message.retain {
+            // What waits for the store is overtaken by what does not.
+            if message.retain && !(record.durable && delivery.qos == Qos::AtMostOnce) {
                 self.sessions[session].live.insert(message.topic, id);
             }
             return;

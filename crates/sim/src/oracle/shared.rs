@@ -50,7 +50,7 @@ impl Book {
             // [MQTT-4.8.2-3] [MQTT-4.8.2-5]
             let lowered = groups.values().any(|group| group.lowered);
             // Its way from one member to another is not undone by a crash, only repeated.
-            let crashed = self.crashes_since(message.id) > 0;
+            let crashed = self.crashes_since(message.id) > 0 || self.refuses_when_full();
             let exact = message.qos == Qos::ExactlyOnce && !lowered && !crashed;
             if exact && copies > groups.len() as u32 {
                 surplus = Some(message.id);
@@ -96,7 +96,10 @@ impl Book {
                 let size_max = self.clients[session.client].packet_size_max;
                 group.too_large |= size_max < message.payload_bytes + 200;
                 group.lost_member |= session.died.is_some();
+                // What a session had in memory only may have been on its way back to the group.
+                let in_memory = !session.durable && session.died.is_some();
                 group.shattered |= session.lost || !session.gaps.is_empty();
+                group.shattered |= in_memory && self.crashes_since(id) > 0;
             }
         }
         groups
