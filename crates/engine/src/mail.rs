@@ -70,10 +70,11 @@ pub(crate) enum MailItem {
 impl MailItem {
     /// What an item holds beyond its own size.
     fn referenced_bytes(&self) -> usize {
+        use InterestChange as Change;
         match self {
             Self::Publish(message, _) | Self::Retain(message, _) => message.bytes(),
             Self::Interest {
-                change: InterestChange::AddWildcard(filter) | InterestChange::RemoveWildcard(filter),
+                change: Change::AddWildcard(filter) | Change::RemoveWildcard(filter),
                 ..
             } => filter.len(),
             Self::Group(
@@ -116,7 +117,13 @@ pub(crate) enum ToGroupHome {
     /// A member's connection came or went.
     Online { filter: Box<str>, member: SessionKey, online: bool },
     /// A message that its member can no longer take.
-    Return { filter: Arc<str>, message: Arc<Message>, member: SessionKey, receipt: Option<Receipt> },
+    Return {
+        filter: Arc<str>,
+        message: Arc<Message>,
+        member: SessionKey,
+        /// Wanted when the next member has it.
+        receipt: Option<Receipt>,
+    },
 }
 
 /// What the home of a group tells a member's home.

@@ -6,7 +6,9 @@ mod deliver;
 mod feed;
 mod hold;
 mod keep;
+mod queue;
 mod send;
+mod young;
 
 pub(crate) use deliver::Delivered;
 pub(crate) use hold::{Answer, Held};
@@ -51,7 +53,7 @@ pub(crate) struct Peers {
     pub(crate) ledger: Ledger,
     /// Durable sessions with something in flight that is not written, and when to look at them.
     lingering: VecDeque<(u64, SessionKey)>,
-    ack_time: keep::AckTime,
+    ack_time: young::AckTime,
     drops: DropLog,
 }
 
@@ -75,7 +77,7 @@ impl Peers {
             stored_bytes: 0,
             ledger: Ledger::new(shard, config.shards, config.store, asks_always),
             lingering: VecDeque::new(),
-            ack_time: keep::AckTime::default(),
+            ack_time: young::AckTime::default(),
             conns: Conns::default(),
             sessions: Sessions::new(shard, seed),
             limits,

@@ -1,6 +1,7 @@
 //! The broker core: one shard. A thin owner; each kind of event has its own file under `shard/`.
 //! Must not know sockets, clocks, threads, channels, files or logging.
 
+mod answer;
 mod gates;
 mod mailroom;
 mod on_ack;
