@@ -1,6 +1,6 @@
 """The broker under test as a process: started, killed, ended, started again on the same data.
 
-Owns: processes, ports, logs. Must not know: MQTT, or what a case expects.
+Owns: processes, ports, logs. Must not know: MQTT beyond one packet, or what a case expects.
 
 `Martlet` is what the tests are for. `Mosquitto` is there so that the tests can be seen to fail: with its
 persistence it keeps less than what is asked here.
@@ -15,6 +15,7 @@ import time
 
 START_S = 60
 reserved = []
+CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x00\x00\x05probe"  # 3.1.1, clean session
 
 
 def free_port():
@@ -57,8 +58,8 @@ class Process:
             self.process = subprocess.Popen(self.command(options), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         return self
 
-    def start(self, within=START_S, **options):
-        """Starts it and waits until it listens."""
+    def listen(self, within=START_S, **options):
+        """Starts it and waits until connections can be made; it may still be reading its data."""
         begin = time.monotonic()
         self.spawn(**options)
         while True:
@@ -72,6 +73,20 @@ class Process:
                 self.kill()
                 raise AssertionError(f"the broker did not listen within {within} s: {self.tail()}")
             time.sleep(0.001)
+        return self
+
+    def start(self, within=START_S, **options):
+        """Starts it and waits until it answers; `start_s` says how long that took."""
+        begin = time.monotonic()
+        self.listen(within, **options)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=within) as probe:
+            probe.sendall(CONNECT)
+            try:
+                answer = probe.recv(4, socket.MSG_WAITALL)
+            except OSError as error:
+                raise AssertionError(f"no CONNACK from a broker that was just started: {error}; {self.tail()}") from None
+            assert answer == b"\x20\x02\x00\x00", f"instead of CONNACK came {answer!r} ({self.process.poll()}): {self.tail()}"
+            probe.sendall(b"\xe0\x00")
         self.start_s = time.monotonic() - begin
         return self
 
@@ -108,6 +123,12 @@ class Process:
             if line.startswith("RssAnon"):
                 return int(line.split()[1]) * 1024
         raise AssertionError("no RssAnon")
+
+
+    def cpu_s(self):
+        """Processor time that it has used."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Martlet(Process):

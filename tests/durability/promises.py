@@ -46,7 +46,7 @@ def promises(broker, say):
             peer.subscribe("promise/#", 2)
         loop.until(lambda: all(p.rests() for p in (keeper, slow, brief)) and publisher.online and testator.online, WAIT_S, "SUBACKs")
         for peer in (keeper, slow, brief):
-            peer.drop()
+            peer.disconnect()  # what is on its way to a client does not expire
 
         def publish(payload, qos, expiry=None, retain=False):
             properties = PROPERTIES + ([(wire.MESSAGE_EXPIRY, expiry)] if expiry else [])

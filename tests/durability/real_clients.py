@@ -258,8 +258,9 @@ def kills(broker, seed, rounds, say, options=None, shards=(1, 2, 4), seconds=Non
             program.end()
         broker.kill()
     total = sum(len(s) for s in ledger.acknowledged.values())
-    say(f"{number} rounds (seed {seed}); {total} acknowledged, {len(ledger.acknowledged['real/mpub/1']) + len(ledger.acknowledged['real/mpub/2'])} "
-        f"of them by mosquitto_pub, {sum(len(s) for s in ledger.got.values())} received")
+    by_pub = sum(len(ledger.acknowledged[t]) for t in mosquittos[2].topics)
+    say(f"{number} rounds (seed {seed}); {total} acknowledged, {by_pub} of them by mosquitto_pub, "
+        f"{sum(len(s) for s in ledger.got.values())} received")
 
 
 def prepare_mosquitto_session(name, version, port):

@@ -111,7 +111,8 @@ class Story:
         zero, one = next(self.numbers), next(self.numbers)
         self.plain.send(wire.publish(wire.V5, "light/0", b"%d\n" % zero))
         self.plain.publish("light/1", one, 1, b"%d\n" % one)
-        self.loop.until(lambda: {zero, one} <= self.light and not self.plain.flights, WAIT_S, "messages between clean sessions on a bad disk")
+        self.loop.until(lambda: {zero, one} <= self.light and not self.plain.flights, WAIT_S,
+                        "messages between clean sessions on a bad disk")
         assert not self.plain.refused, f"QoS 1 to a clean session was refused: {self.plain.refused}"
         guest = Peer(self.loop, "guest", wire.V311)
         guest.clean = True
@@ -167,7 +168,8 @@ def trouble(broker, say, spoil, heal, words, room=0, restart=lambda: None, start
         story.others_go_on()
         story.until_held(room)
         story.others_go_on()
-        story.loop.until(lambda: any(w in broker.said().lower() for w in words), 10, lambda: f"a line about the disk ({words}): {broker.tail()}")
+        story.loop.until(lambda: any(w in broker.said().lower() for w in words), 10,
+                         lambda: f"a line about the disk ({words}): {broker.tail()}")
         broker.runs()
         if starts_in_trouble:
             story.start_again()
@@ -183,7 +185,8 @@ def trouble(broker, say, spoil, heal, words, room=0, restart=lambda: None, start
     finally:
         broker.kill()
         story.loop.close()
-    say(f"{before} acknowledged before, {promised - before} in trouble, {len(story.acknowledged) - promised} after; {len(story.five.refused + story.passer.refused)} "
+    refused = len(story.five.refused + story.passer.refused)
+    say(f"{before} acknowledged before, {promised - before} in trouble, {len(story.acknowledged) - promised} after; {refused} "
         f"refused with {codes}; all acknowledged ones are there")
 
 

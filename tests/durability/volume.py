@@ -92,7 +92,8 @@ def start_up(broker, say, sessions=10_000, queued=1_000_000, retained=1_000_000,
             broker.kill() if how == "kill -9" else broker.end(within=60)
             broker.start(within=120, **options)
             lines = broker.said().splitlines()
-            say(f"after {how}: serves in {broker.start_s:.2f} s, {broker.memory() >> 20} MiB; it said: {' / '.join(lines[:4])}")
+            say(f"after {how}: serves in {broker.start_s:.2f} s ({broker.cpu_s():.2f} s of processor time), {broker.memory() >> 20} MiB; "
+                f"{len(lines)} lines: {' / '.join(lines[:2])}")
             assert broker.start_s < limit, f"after {how} it took {broker.start_s:.1f} s until it served"
             check(broker.port, sessions, each, retained)
             if broker.start_s > 1.5:
