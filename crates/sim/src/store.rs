@@ -173,21 +173,28 @@ impl SimStore {
     pub fn load(&mut self, shard: ShardId, load: StoreLoad) {
         assert!(load.messages_max > 0, "a question for nothing: {load:?}");
         let shard = usize::from(shard.0);
-        let early = self.view(shard, load.session).answer(&load);
+        let early = self.view(shard, &load).answer(&load);
         self.questions.push(Question { shard, load, early });
     }
 
-    /// A session with everything that its shard has submitted.
-    fn view(&self, shard: usize, session: SessionId) -> Held {
-        let mut held = self.durable.sessions.get(&session).cloned().unwrap_or_default();
+    /// What a question finds: everything that its shard has submitted counts.
+    fn view(&self, shard: usize, load: &StoreLoad) -> Held {
         let parts = self.exchanges.values().flat_map(|exchange| &exchange.parts);
         let parts = parts.filter(|(from, _)| *from == shard).map(|(_, part)| part);
         let mut all: Vec<&Pending> = self.queues[shard].pending.iter().chain(parts).collect();
         all.sort_by_key(|pending| pending.serial);
-        for pending in all {
-            for op in pending.ops.iter().filter(|op| session_of(op) == Some(session)) {
-                held.apply(op, pending.now);
-            }
+        let is_about = |op: &&StoreOp| session_of(op) == Some(load.session);
+        let changes: Vec<(&StoreOp, Now)> = all
+            .into_iter()
+            .flat_map(|pending| pending.ops.iter().map(move |op| (op, pending.now)))
+            .filter(|(op, _)| is_about(op))
+            .collect();
+        let held = self.durable.sessions.get(&load.session);
+        // Each change takes one message away at most.
+        let enough = (load.messages_max as usize).saturating_add(changes.len() + 1);
+        let mut held = held.map(|held| held.front(load.from, enough)).unwrap_or_default();
+        for (op, now) in changes {
+            held.apply(op, now);
         }
         held
     }
@@ -252,7 +259,7 @@ impl SimStore {
     fn answer(&mut self, at: usize, early: bool) {
         let Question { shard, load, early: mut loaded } = self.questions.remove(at);
         if !early {
-            loaded = self.view(shard, load.session).answer(&load);
+            loaded = self.view(shard, &load).answer(&load);
         }
         let is_damaged = |seq: Seq| self.damaged.contains(&(load.session, seq));
         let (lost, kept) = loaded.entries.into_iter().partition(|entry| is_damaged(entry.seq));

@@ -149,7 +149,7 @@ impl Book {
         // A crash may undo what was done with QoS 1.
         let is_exact = delivery.qos == Qos::ExactlyOnce && !is_shared;
         let crashes = if is_exact { 0 } else { self.crashes_since(id) };
-        let too_often = copies > sent * routes.max(1) + replays + crashes;
+        let too_often = copies > (sent + crashes) * routes.max(1) + replays * (crashes + 1);
         let fault = fault.or(too_often.then_some("too often"));
         let has_rap = standing.possible.iter().any(|w| w.options.retain_as_published);
         let who = self.clients[record.client].id.clone();

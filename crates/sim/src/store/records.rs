@@ -183,6 +183,20 @@ impl Held {
         }
     }
 
+    /// The places from `from` on, until so many messages wait there.
+    pub(super) fn front(&self, from: Seq, messages: usize) -> Self {
+        let mut waiting = 0;
+        let mut front = Self::default();
+        for (seq, place) in self.places.range(from..) {
+            if waiting >= messages {
+                break;
+            }
+            waiting += usize::from(place.waiting().is_some());
+            front.places.insert(*seq, place.clone());
+        }
+        front
+    }
+
     /// The answer to a question, as if nothing were damaged.
     pub(super) fn answer(&self, load: &StoreLoad) -> Loaded {
         let mut entries = Vec::new();
