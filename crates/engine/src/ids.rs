@@ -1,8 +1,6 @@
 //! Names for connections, shards and sessions, and the home of a session or topic.
 //! Must not know what lives behind a name.
 
-use core::hash::{BuildHasher, Hasher};
-
 /// A connection, as the caller of the shard numbers it: dense and reused (see [`crate::Input`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u32);
@@ -75,9 +73,6 @@ pub(crate) struct Homes {
 }
 
 impl Homes {
-    /// The partition hash is part of the stored layout: a fixed seed, never the run's.
-    const SEED: u64 = 0x6d61_7274_6c65_7431;
-
     pub(crate) fn new(shards: u16) -> Self {
         assert!((1..=SHARDS_MAX).contains(&shards), "shards out of range: {shards}");
         Self { shards }
@@ -111,16 +106,31 @@ pub fn home_of_partition(partition: u16, shards: u16) -> ShardId {
 /// on every machine and in every run, for stored state is laid out by it.
 #[must_use]
 pub fn partition(name: &str) -> u16 {
-    let mut hasher = foldhash::quality::FixedState::with_seed(Homes::SEED).build_hasher();
-    hasher.write(name.as_bytes());
-    (hasher.finish() % u64::from(PARTITIONS)) as u16
+    (stable_hash(name) % u64::from(PARTITIONS)) as u16
 }
 
-/// A topic's identity where a collision may only cost a skipped duplicate.
+/// A topic's or client identifier's identity where a collision may only cost a skipped duplicate.
 pub(crate) fn topic_hash(topic: &str) -> u64 {
-    let mut hasher = foldhash::quality::FixedState::with_seed(Homes::SEED).build_hasher();
-    hasher.write(topic.as_bytes());
-    hasher.finish()
+    stable_hash(topic)
+}
+
+/// FNV-1a, 64 bits wide, with its bits mixed once more. Stored state is laid out by it and refers to
+/// it: unlike a hasher of a library it is the same in every version, on every machine, for ever.
+fn stable_hash(name: &str) -> u64 {
+    mix(fnv1a(name.as_bytes()))
+}
+
+fn fnv1a(bytes: &[u8]) -> u64 {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    bytes.iter().fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
+}
+
+/// Names that differ in their last character only shall not lie next to each other.
+fn mix(mut hash: u64) -> u64 {
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^ hash >> 33
 }
 
 #[cfg(test)]
@@ -131,8 +141,27 @@ mod tests {
     fn a_name_has_one_home_whatever_the_run() {
         let homes = Homes::new(8);
         assert_eq!(homes.of("sensor-1"), homes.of("sensor-1"));
-        // The layout is for ever: this value may not change.
-        assert_eq!(partition("sensor-1"), 330);
+    }
+
+    #[test]
+    fn the_layout_of_stored_state_is_for_ever() {
+        // Test vectors of the hash's authors.
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+        // Ours: these values may not change.
+        let names = ["", "sensor-1", "sensor-2", "$share/g/t"];
+        assert_eq!(names.map(partition), [82, 311, 80, 490]);
+    }
+
+    #[test]
+    fn names_spread_over_the_partitions() {
+        let mut counts = vec![0; usize::from(PARTITIONS)];
+        for number in 0..100_000 {
+            counts[usize::from(partition(&format!("client-{number}")))] += 1;
+        }
+        let (least, most) = (counts.iter().min(), counts.iter().max());
+        assert!(least >= Some(&50) && most <= Some(&160), "{least:?} to {most:?} of 98 each");
     }
 
     #[test]
