@@ -26,6 +26,8 @@ fn main() -> ExitCode {
             return exit::code(code);
         }
     };
+    // What is stored, and backups of it, are messages.
+    martlet_broker::store::keep_files_private();
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Pub(arguments) => client::publish(&arguments),

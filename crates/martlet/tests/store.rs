@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -132,6 +133,32 @@ fn what_cannot_be_done_says_why_in_one_line() {
     let missing = folder.join("missing/backup");
     let (code, error) = fail(&["backup", text(&missing), "--data", text(&data)]);
     assert!(code == 1 && error.contains("cannot write"), "{code} {error}");
+    let _ = fs::remove_dir_all(&folder);
+}
+
+#[test]
+fn others_on_the_machine_read_nothing() {
+    let folder = folder();
+    let (data, file) = (folder.join("data"), folder.join("backup"));
+    let (made, again) = (folder.join("made/by/it"), folder.join("again"));
+    // Made by somebody who lets everybody in.
+    fs::create_dir(&data).unwrap();
+    Serve::start(&data).publish("kept", "secret");
+    drop(Serve::start(&made));
+    succeed(&["backup", text(&file), "--data", text(&data)]);
+    succeed(&["restore", text(&file), "--data", text(&again)]);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for dir in [&made, &again] {
+        assert_eq!(mode(dir), 0o700, "{dir:?}");
+    }
+    assert_eq!(mode(&file), 0o600);
+    let mut found = 0;
+    for entry in fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path) & 0o077, 0, "{path:?}");
+        found += 1;
+    }
+    assert!(found >= 3, "identity, lock and store");
     let _ = fs::remove_dir_all(&folder);
 }
 

@@ -18,6 +18,7 @@ use crate::inbox::Shared;
 use crate::known::Known;
 use crate::lock::{DirLock, LockError};
 use crate::passport::{Passport, PassportError};
+use crate::private::create_folder;
 use crate::restore::{Given, Restore};
 use crate::room::RoomWatch;
 use crate::salvage::{self, Depth};
@@ -196,7 +197,7 @@ impl Store {
     pub fn open(config: &StoreConfig) -> Result<(Self, OpenReport), OpenError> {
         let dir = &config.dir;
         let io = |error| OpenError::io(dir.clone(), error);
-        std::fs::create_dir_all(dir).map_err(io)?;
+        create_folder(dir).map_err(io)?;
         let lock = DirLock::take(dir).map_err(|error| match error {
             LockError::Held(pid) => OpenError::Locked { dir: dir.clone(), pid },
             LockError::Io(error) => io(error),

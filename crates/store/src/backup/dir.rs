@@ -16,6 +16,7 @@ use crate::format::{FORMAT, Space, decode};
 use crate::handle::StoreHandle;
 use crate::lock::{DirLock, LockError};
 use crate::passport::Passport;
+use crate::private::create_folder;
 use crate::salvage::{self, sync_folder};
 
 /// Records written to the engine at once, and bytes of them.
@@ -181,7 +182,7 @@ fn partial_of(dir: &Path) -> PathBuf {
 /// Makes the directory under its preliminary name.
 fn fill(from: &mut dyn Read, partial: &Path) -> Result<(DirLock, BackupCounts), RestoreError> {
     let output = |error| RestoreError::Output(partial.to_path_buf(), error);
-    fs::create_dir_all(partial).map_err(output)?;
+    create_folder(partial).map_err(output)?;
     let lock = DirLock::take(partial).map_err(|error| match error {
         LockError::Held(_) => RestoreError::Busy(partial.to_path_buf()),
         LockError::Io(error) => output(error),
