@@ -2,9 +2,13 @@
 //! signal. Must not know how the broker works.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 
 use martlet_broker::{
     Bind, Broker, Durability, Interrupted, LogLevel, ServeConfig, Signals, StoreConfig,
@@ -23,9 +27,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> ExitCode {
         complain(&refusal(open));
         return exit::code(exit::BAD_CONFIGURATION);
     }
-    // Before any thread exists and before the first client can connect: a signal is never lost.
-    let signals = match Signals::catch() {
-        Ok(signals) => signals,
+    // Before the first client can connect: a signal is never lost.
+    let interruptions = match Interruptions::watch() {
+        Ok(interruptions) => interruptions,
         Err(error) => {
             complain(&format!("cannot catch signals: {error}"));
             return exit::code(exit::OTHER);
@@ -57,6 +61,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> ExitCode {
             return exit::code(exit::BAD_CONFIGURATION);
         }
     };
+    interruptions.broker_runs();
     for address in broker.missing() {
         let ip = address.ip();
         complain(&format!("warning: this machine has no address {ip}: not listening there"));
@@ -73,7 +78,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> ExitCode {
         let mut stdout = std::io::stdout().lock();
         let _ = stdout.write_all(screen.as_bytes()).and_then(|()| stdout.flush());
     }
-    serve_until_signalled(broker, signals)
+    interruptions.wait();
+    broker.stop();
+    ExitCode::SUCCESS
 }
 
 /// Where durable state is kept, and how.
@@ -106,17 +113,41 @@ fn set_queue_bounds(config: &mut ServeConfig, arguments: &ServeArguments) {
     limits.queue_full = arguments.queue_full;
 }
 
-/// TERM or INT stops in an orderly way; INT once more (or again after TERM) ends at once.
-fn serve_until_signalled(broker: Broker, mut signals: Signals) -> ExitCode {
-    signals.wait();
-    let impatience = std::thread::Builder::new().name("martlet-signals".to_owned());
-    // If the system has no thread left, stopping cannot be cut short; it is bounded anyway.
-    let _ = impatience.spawn(move || {
-        while signals.wait() != Interrupted::Interrupt {}
-        std::process::exit(i32::from(exit::INTERRUPTED));
-    });
-    broker.stop();
-    ExitCode::SUCCESS
+/// TERM or INT stops in an orderly way; INT once more (or again after TERM) ends at once. So does
+/// the first of them during the start, which may take its time: nobody was promised anything yet.
+struct Interruptions {
+    runs: Arc<AtomicBool>,
+    first: Receiver<()>,
+}
+
+impl Interruptions {
+    fn watch() -> io::Result<Self> {
+        let mut signals = Signals::catch()?;
+        let runs = Arc::new(AtomicBool::new(false));
+        let (tell, first) = mpsc::channel();
+        let watched = Arc::clone(&runs);
+        let thread = thread::Builder::new().name("martlet-signals".to_owned());
+        thread.spawn(move || {
+            signals.wait();
+            if !watched.load(Ordering::Acquire) {
+                std::process::exit(0);
+            }
+            let _ = tell.send(());
+            while signals.wait() != Interrupted::Interrupt {}
+            std::process::exit(i32::from(exit::INTERRUPTED));
+        })?;
+        Ok(Self { runs, first })
+    }
+
+    /// From now on there is something to be stopped.
+    fn broker_runs(&self) {
+        self.runs.store(true, Ordering::Release);
+    }
+
+    /// Until the first signal.
+    fn wait(&self) {
+        let _ = self.first.recv();
+    }
 }
 
 /// Where to listen. IPv6's loopback is left out where the machine has none, unless it was asked for

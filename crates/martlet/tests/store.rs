@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 const MARTLET: &str = env!("CARGO_BIN_EXE_martlet");
 
@@ -160,6 +162,36 @@ fn others_on_the_machine_read_nothing() {
     }
     assert!(found >= 3, "identity, lock and store");
     let _ = fs::remove_dir_all(&folder);
+}
+
+#[test]
+fn a_start_that_takes_long_can_be_ended() {
+    let folder = folder();
+    let pipe = folder.join("identity");
+    // Nobody ever writes into it: whoever reads it waits.
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for signal in ["-TERM", "-INT"] {
+        let mut child = Command::new(MARTLET)
+            .args(["serve", "-p", "0", "--bind", "127.0.0.1", "--data", text(&folder)])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let id = child.id().to_string();
+        let is_under_way = || fs::read_to_string(folder.join("lock")).unwrap_or_default();
+        wait_for(|| is_under_way().trim() == id);
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        wait_for(|| child.try_wait().unwrap().is_some_and(|status| status.success()));
+    }
+    let _ = fs::remove_dir_all(&folder);
+}
+
+fn wait_for(mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it takes too long");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
