@@ -11,8 +11,8 @@ use martlet_proto::PacketId;
 
 use crate::disk::{Disk, DiskOp};
 use crate::format::{
-    BodyPlace, EntryView, FormatError, Key, Mark, RETAINED_PREFIX, Space, read_incoming, read_mark,
-    read_maxima, read_message, read_session, read_subscription,
+    BodyPlace, EntryView, FormatError, Key, Mark, Name, RETAINED_PREFIX, Space, read_incoming,
+    read_mark, read_maxima, read_message, read_session, read_subscription,
 };
 use crate::known::Known;
 use crate::load::read_entry;
@@ -33,6 +33,7 @@ pub(crate) struct Restore<'a> {
     secret: u128,
     known: &'a mut Known,
     report: RestoreReport,
+    /// What is to be removed, and what gets another key instead.
     removed: Vec<DiskOp>,
     progress: &'a mut dyn FnMut(Progress),
     to: &'a mut dyn FnMut(Restored),
@@ -140,6 +141,12 @@ impl<'a> Restore<'a> {
                 Key::Mark(_, seq) => self.mark(open, seq, &key, &value)?,
                 other => open.put(other, &value),
             };
+            if let (Key::Subscription(_, Name::Long(_)), true) = (parsed, is_good)
+                && let Some(subscription) = open.restored.subscriptions.last()
+            {
+                let name = Name::new(&subscription.filter, self.secret);
+                self.rename(&key, Key::Subscription(session, name), &value)?;
+            }
             if !is_good {
                 self.damaged(Space::Records, &key)?;
             }
@@ -286,10 +293,14 @@ impl<'a> Restore<'a> {
                 continue;
             };
             expected.clear();
-            Key::retained(message.topic(), self.secret).put(&mut expected);
+            let right = Key::retained(message.topic(), self.secret);
+            right.put(&mut expected);
             if expected != *key {
-                self.damaged(Space::Messages, &key)?;
-                continue;
+                if !is_same_but_for_hash(&key, right) {
+                    self.damaged(Space::Messages, &key)?;
+                    continue;
+                }
+                self.rename(&key, right, &value)?;
             }
             self.report.total.retained += 1;
             if self.given.retained.as_ref().is_none_or(|given| *given < key) {
@@ -314,6 +325,19 @@ impl<'a> Restore<'a> {
         let mut bytes = Vec::with_capacity(20);
         key.put(&mut bytes);
         self.remove_at(key.space(), Slice::from(bytes))
+    }
+
+    /// The key of a long name depends on the server's identity. When that was lost, the record gets
+    /// the key that the new one gives it: under the old one nobody would find it again.
+    fn rename(&mut self, old: &Slice, new: Key<'_>, value: &Slice) -> fjall::Result<()> {
+        let mut key = Vec::with_capacity(32);
+        new.put(&mut key);
+        if key[..] == old[..] {
+            return Ok(());
+        }
+        let (space, value) = (new.space(), Some(value.clone()));
+        self.removed.push(DiskOp { space, key: Slice::from(key), value });
+        self.remove_at(space, old.clone())
     }
 
     fn remove_at(&mut self, space: Space, key: Slice) -> fjall::Result<()> {
@@ -386,6 +410,15 @@ impl Open {
         waiting.grouped |= view.group.is_some();
         waiting.last = seq;
     }
+}
+
+/// Whether a key differs from that of a retained message only in how a long topic was hashed.
+fn is_same_but_for_hash(key: &[u8], right: Key<'_>) -> bool {
+    let found = Key::read(Space::Messages, key);
+    matches!((found, right), (
+        Ok(Key::Retained(found, Name::Long(_))),
+        Key::Retained(right, Name::Long(_)),
+    ) if found == right)
 }
 
 /// The largest numbers as they were last written.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use martlet_engine::store::{
     Message, Restored, SessionId, SessionRecord, StoreBatch, StoreEvent, StoreOp, StoreToken,
-    StoredMessage,
+    StoredMessage, SubscriptionRecord,
 };
 use martlet_engine::{Now, ShardId};
 use martlet_proto::Qos;
@@ -201,4 +201,46 @@ fn restores_nothing_of_a_new_store() {
     let report = store.restore(&mut |_| panic!("it is quick"), &mut |item| panic!("{item:?}"));
     let report = report.expect("it can be read");
     assert_eq!((report.orphans, report.total.sessions), (0, 0));
+}
+
+#[test]
+fn long_names_are_found_again_when_the_identity_is_lost() {
+    let dir = Dir::new();
+    let long = "x".repeat(2000);
+    let session = SessionId { partition: 3, number: 1 };
+    let record = SubscriptionRecord { filter: long.clone().into(), options: 1, subscription_id: 0 };
+    let subscription = Box::new(record);
+    let stored = StoredMessage {
+        data: long.as_bytes().into(),
+        topic_len: 2000,
+        forward_len: 0,
+        qos: Qos::AtLeastOnce,
+        retain: true,
+        expires_at_wall_ms: u64::MAX,
+        origin: 1,
+        body: None,
+    };
+    let message = Arc::new(Message::restore(stored, NOW));
+    let put_subscription = StoreOp::PutSubscription { session, subscription };
+    let life = |ops: Vec<StoreOp>| {
+        let (mut store, report) = Store::open(&dir.config()).expect("opened");
+        let mut found = (0, 0);
+        let restored = store.restore(&mut |_| (), &mut |restored| match restored {
+            Restored::Session(session) => found.0 += session.subscriptions.len(),
+            Restored::Retained(_) => found.1 += 1,
+            Restored::Begin { .. } => {}
+        });
+        assert!(restored.expect("restored").damage.is_empty());
+        let (handle, _events) = start(store);
+        handle.submit(ShardId(0), batch(1, ops));
+        assert!(handle.stop());
+        (found, report.damage.len())
+    };
+    life(vec![put(1), put_subscription, StoreOp::PutRetained { message }]);
+    fs::remove_file(dir.0.join("identity")).expect("removed");
+    assert_eq!(life(vec![]), ((1, 1), 1));
+    let remove = StoreOp::RemoveSubscription { session, filter: long.clone().into() };
+    let remove_retained = StoreOp::RemoveRetained { topic: long.into() };
+    assert_eq!(life(vec![remove, remove_retained]), ((1, 1), 0));
+    assert_eq!(life(vec![]), ((0, 0), 0), "they were removed under the keys that they have");
 }
