@@ -125,8 +125,8 @@ pub(crate) fn take(dir: &Path) -> Result<DirLock, CheckError> {
     })
 }
 
-/// The file that says what the directory is.
-fn passport(dir: &Path, damage: &mut Vec<Damage>) -> Result<(), OpenError> {
+/// Looks at the file that says what the directory is. A newer format is not for this version.
+pub(crate) fn passport(dir: &Path, damage: &mut Vec<Damage>) -> Result<(), OpenError> {
     let path = dir.join(PASSPORT_FILE);
     let bad = match Passport::read(dir) {
         Ok(Some(passport)) if passport.format > FORMAT => {

@@ -135,7 +135,7 @@ fn check_word(words: &str) -> String {
 
 /// 128 bits that nobody has had before. It also keys the hash of long names, and so should not be
 /// guessed.
-fn new_identity() -> io::Result<u128> {
+pub(crate) fn new_identity() -> io::Result<u128> {
     let mut bytes = [0; 16];
     match File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)) {
         Ok(()) => Ok(u128::from_be_bytes(bytes)),

@@ -164,3 +164,23 @@ fn a_check_tells_what_is_wrong_and_changes_nothing() {
     let nothing = Folder::new();
     assert!(matches!(check(nothing.path()), Err(CheckError::NoStore(_))));
 }
+
+#[test]
+fn a_backup_of_a_store_without_identity_says_so_and_one_of_a_newer_store_is_refused() {
+    let folder = filled();
+    let identity = folder.path().join("identity");
+    fs::remove_file(&identity).expect("removed");
+    let mut bytes = Vec::new();
+    let (_, damage) = backup_dir(folder.path(), &mut bytes).expect("backed up");
+    assert!(damage.len() == 1 && damage[0].what.contains("identity"), "{damage:?}");
+    let place = Folder::new();
+    let dir = place.path().join("restored");
+    restore_backup(&mut &bytes[..], &dir).expect("restored");
+    let config = StoreConfig::new(&dir, Durability::Sync);
+    let (store, _) = Store::open(&config).expect("opened");
+    assert_ne!(store.identity(), 0, "which could be guessed");
+    let newer = format!("martlet store\nformat 99\nidentity {:032x}\n", 7);
+    fs::write(&identity, newer).expect("written");
+    let error = backup_dir(folder.path(), &mut Vec::new()).expect_err("it is newer");
+    assert!(error.to_string().contains("has format 99"), "{error}");
+}

@@ -9,13 +9,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{BackupCounts, BackupError, BackupWriter, Given, Head, TakeError, read};
 use crate::alarm::Damage;
-use crate::check::{CheckError, each_record, take};
+use crate::check::{CheckError, each_record, passport, take};
 use crate::device::place;
 use crate::disk::{Disk, DiskOp, ENGINE_DIR};
 use crate::format::{FORMAT, Space, decode};
 use crate::handle::StoreHandle;
 use crate::lock::{DirLock, LockError};
-use crate::passport::Passport;
+use crate::passport::{Passport, new_identity};
 use crate::private::create_folder;
 use crate::salvage::{self, sync_folder};
 
@@ -84,7 +84,13 @@ pub fn backup_dir(
     to: &mut dyn Write,
 ) -> Result<(BackupCounts, Vec<Damage>), BackupDirError> {
     let _lock = take(dir).map_err(BackupDirError::Dir)?;
-    let identity = Passport::read(dir).ok().flatten().map_or(0, |passport| passport.identity);
+    let mut damage = Vec::new();
+    passport(dir, &mut damage).map_err(|error| BackupDirError::Dir(CheckError::Open(error)))?;
+    let identity = match Passport::read(dir) {
+        Ok(Some(passport)) => passport.identity,
+        // As with a start: there is none any more, so there will be a new one.
+        _ => new_identity().map_err(BackupDirError::Output)?,
+    };
     let mut writer = BackupWriter::new(to, head(identity)).map_err(BackupDirError::Output)?;
     // What is not to be read is told by the files that it was in.
     let found = each_record(
@@ -95,9 +101,10 @@ pub fn backup_dir(
         },
     );
     let repair = found.map_err(BackupDirError::Output)?;
-    let unreadable = repair.damage.iter().map(|damage| damage.records).sum();
+    damage.extend(repair.damage);
+    let unreadable = damage.iter().map(|damage| damage.records).sum();
     let (_, counts) = writer.finish(unreadable).map_err(BackupDirError::Output)?;
-    Ok((counts, repair.damage))
+    Ok((counts, damage))
 }
 
 impl StoreHandle {
