@@ -184,3 +184,26 @@ fn a_backup_of_a_store_without_identity_says_so_and_one_of_a_newer_store_is_refu
     let error = backup_dir(folder.path(), &mut Vec::new()).expect_err("it is newer");
     assert!(error.to_string().contains("has format 99"), "{error}");
 }
+
+#[test]
+fn a_directory_that_is_there_is_filled_from_within() {
+    let folder = filled();
+    let bytes = backup(folder.path());
+    // As the root of a file system: nothing can be made beside it.
+    let place = Folder::new();
+    let dir = place.path().join("volume");
+    fs::create_dir(&dir).expect("made");
+    fs::create_dir(dir.join("restore.partial")).expect("what a killed restore left");
+    fs::write(place.path().join("volume.partial"), "in the way").expect("written");
+    let error = restore_backup(&mut &bytes[..bytes.len() - 1], &dir).expect_err("cut off");
+    assert!(matches!(error, RestoreError::Backup(_)), "{error}");
+    assert_eq!(fs::read_dir(&dir).expect("read").count(), 0, "nothing is left");
+    restore_backup(&mut &bytes[..], &dir).expect("restored");
+    assert!(!dir.join("restore.partial").exists());
+    let after = check(&dir).expect("checked");
+    assert!(after.is_fine(), "{after:?}");
+    assert_eq!(after.counts, check(folder.path()).expect("checked").counts);
+    let (right, _) = read(folder.path(), "original");
+    let (restored, said) = read(&dir, "restored");
+    assert!(said.is_silent() && restored == right, "{said:?}");
+}

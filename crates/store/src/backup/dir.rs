@@ -2,7 +2,7 @@
 //! like before it is whole. Must not know commands or sockets.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,7 +14,7 @@ use crate::device::place;
 use crate::disk::{Disk, DiskOp, ENGINE_DIR};
 use crate::format::{FORMAT, Space, decode};
 use crate::handle::StoreHandle;
-use crate::lock::{DirLock, LockError};
+use crate::lock::{DirLock, LOCK_FILE, LockError};
 use crate::passport::{Passport, new_identity};
 use crate::private::create_folder;
 use crate::salvage::{self, sync_folder};
@@ -22,6 +22,8 @@ use crate::salvage::{self, sync_folder};
 /// Records written to the engine at once, and bytes of them.
 const BATCH_RECORDS: usize = 4096;
 const BATCH_BYTES: usize = 4 << 20;
+/// Where a restore works, in a directory that was there.
+const PARTIAL: &str = "restore.partial";
 
 /// Why a backup could not be made of a directory.
 #[derive(Debug)]
@@ -144,39 +146,74 @@ fn head(identity: u128) -> Head {
     Head { format: FORMAT, identity, made_at_wall_ms: u64::try_from(now).unwrap_or(u64::MAX) }
 }
 
-/// Makes a data directory from a backup. It appears only when the backup has been read and checked
-/// wholly.
+/// Makes a data directory from a backup. It appears, or its content does when it is there already,
+/// only when the backup has been read and checked wholly.
 ///
 /// # Errors
 /// See [`RestoreError`].
 pub fn restore_backup(from: &mut dyn Read, dir: &Path) -> Result<BackupCounts, RestoreError> {
     let output = |error| RestoreError::Output(dir.to_path_buf(), error);
-    let is_empty = match fs::read_dir(dir) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => false,
+    let is_there = match fs::read_dir(dir) {
+        Ok(entries) => {
+            let entries = entries.collect::<io::Result<Vec<_>>>().map_err(output)?;
+            // These a restore that was killed has left.
+            let is_ours = |entry: &DirEntry| {
+                [LOCK_FILE, PARTIAL].iter().any(|name| entry.file_name() == *name)
+            };
+            if !entries.iter().all(is_ours) {
+                return Err(RestoreError::NotEmpty(dir.to_path_buf()));
+            }
+            true
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(RestoreError::NotEmpty(dir.to_path_buf()));
+        }
         Err(error) => return Err(output(error)),
     };
-    if !is_empty {
-        return Err(RestoreError::NotEmpty(dir.to_path_buf()));
-    }
+    if is_there { restore_into(from, dir) } else { restore_as(from, dir) }
+}
+
+/// Makes the directory under another name, beside its place.
+fn restore_as(from: &mut dyn Read, dir: &Path) -> Result<BackupCounts, RestoreError> {
+    let output = |error| RestoreError::Output(dir.to_path_buf(), error);
     let partial = partial_of(dir);
-    let made = fill(from, &partial);
-    let counts = match made {
-        Ok((lock, counts)) => {
-            // Over an empty directory the system renames, over any other it refuses.
-            fs::rename(&partial, dir).map_err(output)?;
-            let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-            sync_folder(parent.unwrap_or(Path::new("."))).map_err(output)?;
-            drop(lock);
-            counts
-        }
-        Err(RestoreError::Busy(dir)) => return Err(RestoreError::Busy(dir)),
-        Err(error) => {
-            let _ = fs::remove_dir_all(&partial);
-            return Err(error);
-        }
+    let (_lock, counts) = filled(from, &partial)?;
+    // Over an empty directory the system renames, over any other it refuses.
+    fs::rename(&partial, dir).map_err(output)?;
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    sync_folder(parent.unwrap_or(Path::new("."))).map_err(output)?;
+    Ok(counts)
+}
+
+/// Fills a directory that is there. It may be the root of a file system, which cannot be renamed
+/// over, and beside which is another one: so the work is done in it.
+fn restore_into(from: &mut dyn Read, dir: &Path) -> Result<BackupCounts, RestoreError> {
+    let output = |error| RestoreError::Output(dir.to_path_buf(), error);
+    let _lock = lock(dir)?;
+    let partial = dir.join(PARTIAL);
+    let made = filled(from, &partial);
+    if made.is_err() {
+        let _ = fs::remove_file(dir.join(LOCK_FILE));
+    }
+    let (_inner, counts) = made?;
+    let put = |path: PathBuf| match path.file_name() {
+        Some(name) => fs::rename(&path, dir.join(name)),
+        None => Ok(()),
     };
+    let is_last = |path: &PathBuf| path.ends_with(ENGINE_DIR);
+    let place = || {
+        let paths = fs::read_dir(&partial)?.map(|entry| entry.map(|entry| entry.path()));
+        let (last, first): (Vec<_>, Vec<_>) =
+            paths.collect::<io::Result<Vec<_>>>()?.into_iter().partition(is_last);
+        // Without the engine's directory a start says that everything is lost.
+        first.into_iter().filter(|path| !path.ends_with(LOCK_FILE)).try_for_each(put)?;
+        sync_folder(dir)?;
+        last.into_iter().try_for_each(put)?;
+        fs::remove_dir_all(&partial)?;
+        sync_folder(dir)
+    };
+    place().map_err(output)?;
     Ok(counts)
 }
 
@@ -186,14 +223,27 @@ fn partial_of(dir: &Path) -> PathBuf {
     dir.with_file_name(name)
 }
 
+fn lock(dir: &Path) -> Result<DirLock, RestoreError> {
+    DirLock::take(dir).map_err(|error| match error {
+        LockError::Held(_) => RestoreError::Busy(dir.to_path_buf()),
+        LockError::Io(error) => RestoreError::Output(dir.to_path_buf(), error),
+    })
+}
+
+/// As [`fill`]; when it fails nothing is left, unless somebody else is at work there.
+fn filled(from: &mut dyn Read, partial: &Path) -> Result<(DirLock, BackupCounts), RestoreError> {
+    let made = fill(from, partial);
+    if !matches!(made, Ok(_) | Err(RestoreError::Busy(_))) {
+        let _ = fs::remove_dir_all(partial);
+    }
+    made
+}
+
 /// Makes the directory under its preliminary name.
 fn fill(from: &mut dyn Read, partial: &Path) -> Result<(DirLock, BackupCounts), RestoreError> {
     let output = |error| RestoreError::Output(partial.to_path_buf(), error);
     create_folder(partial).map_err(output)?;
-    let lock = DirLock::take(partial).map_err(|error| match error {
-        LockError::Held(_) => RestoreError::Busy(partial.to_path_buf()),
-        LockError::Io(error) => output(error),
-    })?;
+    let lock = lock(partial)?;
     // What a restore that was killed has left.
     let engine_dir = partial.join(ENGINE_DIR);
     if engine_dir.exists() {
