@@ -72,8 +72,8 @@ pub(crate) struct Ledger {
     ops_bytes: usize,
     /// The token of the batch that is being filled.
     current: Option<StoreToken>,
-    /// Parts of joins, in the order in which they were made.
-    joined: Vec<StoreBatch>,
+    /// Batches that take no more, in the order in which they were made.
+    sealed: Vec<StoreBatch>,
     loads: Vec<StoreLoad>,
     /// Who waits for which answer.
     asking: BTreeMap<SessionId, SessionKey>,
@@ -102,7 +102,7 @@ impl Ledger {
             ops: Vec::new(),
             ops_bytes: 0,
             current: None,
-            joined: Vec::new(),
+            sealed: Vec::new(),
             loads: Vec::new(),
             asking: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -185,7 +185,7 @@ impl Ledger {
 
     /// Whether something is asked of the store that the end of a turn has to hand over.
     pub(crate) fn has_unsealed(&self) -> bool {
-        self.current.is_some() || !self.joined.is_empty() || !self.loads.is_empty()
+        self.current.is_some() || !self.sealed.is_empty() || !self.loads.is_empty()
     }
 
     /// The batch that is being filled.
@@ -345,21 +345,25 @@ impl Ledger {
         Settled { sessions: open.sessions, conns: open.conns }
     }
 
-    /// At the end of a turn: what is asked of the store. Parts of joins first: nothing in them can
-    /// come after what the rest of the turn did to the same records.
+    /// At the end of a turn: what is asked of the store, in the order in which it was.
     pub(crate) fn seal(&mut self, now: Now, out: &mut crate::Outputs) {
         debug_assert!(self.effects.is_none(), "effects are ended in the input that began them");
-        if !self.joined.is_empty() {
-            out.store.append(&mut self.joined);
+        self.seal_current(now);
+        if !self.sealed.is_empty() {
+            out.store.append(&mut self.sealed);
         }
+        if !self.loads.is_empty() {
+            out.loads.append(&mut self.loads);
+        }
+    }
+
+    /// The batch that is being filled takes no more.
+    fn seal_current(&mut self, now: Now) {
         if let Some(token) = self.current.take() {
             let ops = std::mem::take(&mut self.ops);
             let bytes = std::mem::take(&mut self.ops_bytes);
             self.account(token, bytes);
-            out.store.push(StoreBatch { token, join: None, now, ops });
-        }
-        if !self.loads.is_empty() {
-            out.loads.append(&mut self.loads);
+            self.sealed.push(StoreBatch { token, join: None, now, ops });
         }
     }
 

@@ -6,19 +6,16 @@
 //! A store that stands behind this port, real or simulated, promises:
 //!
 //! 1. **Atomic.** Of a [`StoreBatch`] either everything survives a crash or nothing.
-//! 2. **In order.** Batches of one shard become durable in the order of their tokens, and
-//!    [`StoreEvent::Stored`] is given once for each, in that order. A batch that is part of a
-//!    [`Join`] stands outside this order: it is complete when all parts of the exchange are.
-//!    Between shards nothing is promised.
+//! 2. **In order.** Batches of one shard become durable in the order in which they were submitted,
+//!    and [`StoreEvent::Stored`] is given once for each, in that order. Between shards nothing is
+//!    promised, but for joins.
 //! 3. **True.** `Stored` is given only when the batch survives what the durability level says.
 //!    There is no "failed": while the disk is full or broken the store keeps what it was given,
 //!    says so once ([`StoreEvent::Health`]), and goes on when it can.
-//! 4. **Joined.** The parts of one [`Join`] become durable together or not at all.
+//! 4. **Joined.** The parts of one [`Join`] become durable together or not at all. A part stands in
+//!    its shard's order: what the shard submits later waits with it.
 //! 5. **Read your writes.** A [`StoreLoad`] sees every batch that its shard submitted before it.
-//! 6. **The end is the end.** After [`StoreOp::EndSession`] nothing of that session is left, parts
-//!    of joins that are still incomplete included. A [`StoreOp::RemoveEntry`] likewise reaches the
-//!    parts of incomplete joins, and so does every change of a record that changes in one of them:
-//!    what was submitted later is what is left.
+//! 6. **The end is the end.** After [`StoreOp::EndSession`] nothing of that session is left.
 //! 7. **Idempotent.** Writing the same record again, or removing what is not there, is no error.
 
 use std::sync::Arc;
@@ -182,17 +179,6 @@ pub enum StoreOp {
         /// The topic name.
         topic: Box<str>,
     },
-}
-
-impl StoreOp {
-    /// The topic of the retained message that it changes.
-    pub(crate) fn retained_topic(&self) -> Option<&str> {
-        match self {
-            Self::PutRetained { message } => Some(message.topic()),
-            Self::RemoveRetained { topic } => Some(topic),
-            _ => None,
-        }
-    }
 }
 
 /// What is known of a session beside its messages and subscriptions.

@@ -13,7 +13,7 @@ use martlet_engine::store::{
 use martlet_engine::{Now, ShardId, home_of_partition, partition};
 
 use crate::random::Random;
-use records::{Held, Records, overtakes, place_of, session_of};
+use records::{Held, Records, session_of};
 
 /// What a store has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,12 +39,14 @@ pub struct StoreCounts {
 struct Pending {
     /// Its place among all batches.
     serial: u64,
+    /// The exchange it is part of.
+    join: Option<u64>,
     token: StoreToken,
     now: Now,
     ops: Vec<StoreOp>,
 }
 
-/// What one shard has submitted, apart from parts of exchanges.
+/// What one shard has submitted.
 #[derive(Debug, Default)]
 struct Queue {
     /// All tokens so far.
@@ -54,10 +56,10 @@ struct Queue {
     pending: VecDeque<Pending>,
 }
 
-/// The parts of one exchange, and their shards.
+/// Where the parts of one exchange are: shard and serial number.
 #[derive(Debug, Default)]
 struct Exchange {
-    parts: Vec<(usize, Pending)>,
+    parts: Vec<(usize, u64)>,
     children: u64,
 }
 
@@ -129,7 +131,8 @@ impl SimStore {
         for op in &ops {
             self.check(op);
         }
-        let pending = Pending { serial: self.serial, token, now, ops };
+        let id = join.map(|join| join.id);
+        let pending = Pending { serial: self.serial, join: id, token, now, ops };
         let at = usize::from(shard.0);
         let queue = &mut self.queues[at];
         assert!(queue.tokens.insert(token.0), "{token:?} of {shard:?} comes twice");
@@ -140,7 +143,8 @@ impl SimStore {
         };
         assert!(!self.over.contains(&join.id), "exchange {} is over", join.id);
         let exchange = self.exchanges.entry(join.id).or_default();
-        exchange.parts.push((at, pending));
+        exchange.parts.push((at, self.serial));
+        self.queues[at].pending.push_back(pending);
         exchange.children += u64::from(join.children);
         let (parts, children) = (exchange.parts.len() as u64, exchange.children);
         assert!(parts <= children + 1, "exchange {}: {parts} parts of {children} + 1", join.id);
@@ -179,13 +183,10 @@ impl SimStore {
 
     /// What a question finds: everything that its shard has submitted counts.
     fn view(&self, shard: usize, load: &StoreLoad) -> Held {
-        let parts = self.exchanges.values().flat_map(|exchange| &exchange.parts);
-        let parts = parts.filter(|(from, _)| *from == shard).map(|(_, part)| part);
-        let mut all: Vec<&Pending> = self.queues[shard].pending.iter().chain(parts).collect();
-        all.sort_by_key(|pending| pending.serial);
         let is_about = |op: &&StoreOp| session_of(op) == Some(load.session);
-        let changes: Vec<(&StoreOp, Now)> = all
-            .into_iter()
+        let changes: Vec<(&StoreOp, Now)> = self.queues[shard]
+            .pending
+            .iter()
             .flat_map(|pending| pending.ops.iter().map(move |op| (op, pending.now)))
             .filter(|(op, _)| is_about(op))
             .collect();
@@ -209,12 +210,8 @@ impl SimStore {
         if self.health != StoreHealth::Healthy {
             return;
         }
-        for shard in 0..self.queues.len() {
-            self.commit(shard, usize::MAX);
-        }
-        for id in self.complete() {
-            self.commit_join(id);
-        }
+        let all = self.queues.iter().map(|queue| queue.pending.len()).collect();
+        self.commit(all);
         while !self.questions.is_empty() {
             self.answer(0, false);
         }
@@ -226,26 +223,24 @@ impl SimStore {
         if self.health != StoreHealth::Healthy {
             return false;
         }
-        let joins_first = random.chance(50);
-        if joins_first {
-            self.commit_some_joins(random);
-        }
-        for shard in 0..self.queues.len() {
-            let count = any_prefix(self.queues[shard].pending.len(), random);
-            self.commit(shard, count);
-        }
-        if !joins_first {
-            self.commit_some_joins(random);
-        }
+        let counts = self.any_prefixes(random);
+        self.commit(counts);
         self.counts.stored > before
     }
 
-    fn commit_some_joins(&mut self, random: &mut Random) {
-        for id in self.complete() {
-            if random.chance(60) {
-                self.commit_join(id);
-            }
+    /// Of each shard the first so many batches: each for itself, or what was submitted by some
+    /// moment.
+    fn any_prefixes(&self, random: &mut Random) -> Vec<usize> {
+        let pending = self.queues.iter().flat_map(|queue| &queue.pending);
+        let serials = || pending.clone().map(|pending| pending.serial);
+        if let (Some(first), Some(last)) = (serials().min(), serials().max())
+            && random.chance(50)
+        {
+            let until = first + random.below((last - first) as usize + 2) as u64;
+            let count = |queue: &Queue| queue.pending.partition_point(|p| p.serial < until);
+            return self.queues.iter().map(count).collect();
         }
+        self.queues.iter().map(|queue| any_prefix(queue.pending.len(), random)).collect()
     }
 
     /// Answers one question, whichever; the answer sees what came after the question, or not.
@@ -276,30 +271,57 @@ impl SimStore {
         self.events.push((ShardId(shard as u16), StoreEvent::Loaded(Box::new(loaded))));
     }
 
-    /// Exchanges of which all parts are there.
-    fn complete(&self) -> Vec<u64> {
-        let complete = self.exchanges.iter().filter(|(_, exchange)| exchange.is_complete());
-        complete.map(|(id, _)| *id).collect()
+    /// The largest part of these prefixes in which every exchange is there as a whole.
+    fn legal(&self, mut counts: Vec<usize>) -> Vec<usize> {
+        let place = |shard: usize, serial: u64| {
+            self.queues[shard].pending.partition_point(|pending| pending.serial < serial)
+        };
+        loop {
+            let before = counts.clone();
+            for exchange in self.exchanges.values() {
+                let is_in =
+                    |(shard, serial): &(usize, u64)| place(*shard, *serial) < counts[*shard];
+                if exchange.is_complete() && exchange.parts.iter().all(is_in) {
+                    continue;
+                }
+                for (shard, serial) in &exchange.parts {
+                    counts[*shard] = counts[*shard].min(place(*shard, *serial));
+                }
+            }
+            if counts == before {
+                return counts;
+            }
+        }
     }
 
-    /// The first `count` ordinary batches of a shard become durable.
-    fn commit(&mut self, shard: usize, count: usize) {
-        for _ in 0..count.min(self.queues[shard].pending.len()) {
-            let Some(pending) = self.queues[shard].pending.pop_front() else { return };
-            self.make_durable(&pending);
+    /// As much of these prefixes as the contract allows becomes durable, at once.
+    fn commit(&mut self, counts: Vec<usize>) {
+        let mut all = Vec::new();
+        for (shard, count) in self.legal(counts).into_iter().enumerate() {
+            let taken = self.queues[shard].pending.drain(..count);
+            all.extend(taken.map(|pending| (shard, pending)));
+        }
+        all.sort_by_key(|(_, pending)| pending.serial);
+        for (shard, pending) in all {
+            for op in &pending.ops {
+                match op {
+                    StoreOp::EndSession { session } => {
+                        self.damaged.retain(|(other, _)| other != session);
+                    }
+                    StoreOp::RemoveEntry { session, seq } => {
+                        self.damaged.remove(&(*session, *seq));
+                    }
+                    _ => {}
+                }
+                self.durable.apply(op, pending.now);
+            }
+            if let Some(id) = pending.join
+                && self.exchanges.remove(&id).is_some()
+            {
+                self.over.insert(id);
+                self.counts.joined += 1;
+            }
             self.tell_stored(shard, pending.token);
-        }
-    }
-
-    fn commit_join(&mut self, id: u64) {
-        let Some(exchange) = self.exchanges.remove(&id) else { return };
-        self.over.insert(id);
-        self.counts.joined += 1;
-        for (_, part) in &exchange.parts {
-            self.make_durable(part);
-        }
-        for (shard, part) in exchange.parts {
-            self.tell_stored(shard, part.token);
         }
     }
 
@@ -308,44 +330,13 @@ impl SimStore {
         self.events.push((ShardId(shard as u16), StoreEvent::Stored(token)));
     }
 
-    fn make_durable(&mut self, pending: &Pending) {
-        for op in &pending.ops {
-            match op {
-                StoreOp::EndSession { session } => {
-                    self.strip(pending.serial, |op| session_of(op) == Some(*session));
-                    self.damaged.retain(|(other, _)| other != session);
-                }
-                StoreOp::RemoveEntry { session, seq } => {
-                    self.strip(pending.serial, |op| place_of(op) == Some((*session, *seq)));
-                    self.damaged.remove(&(*session, *seq));
-                }
-                _ => self.strip(pending.serial, |earlier| overtakes(op, earlier)),
-            }
-            self.durable.apply(op, pending.now);
-        }
-    }
-
-    /// Takes changes out of what was submitted before `serial` and is not durable.
-    fn strip(&mut self, serial: u64, gone: impl Fn(&StoreOp) -> bool) {
-        let parts = self.exchanges.values_mut().flat_map(|exchange| &mut exchange.parts);
-        let ordinary = self.queues.iter_mut().flat_map(|queue| &mut queue.pending);
-        let pending = parts.map(|(_, part)| part).chain(ordinary);
-        for pending in pending.filter(|pending| pending.serial < serial) {
-            pending.ops.retain(|op| !gone(op));
-        }
-    }
-
     /// The broker dies. Of what was submitted and not said to be durable the store keeps whatever
-    /// the contract allows: of each shard the first so many batches, of the complete exchanges
-    /// any. Questions and unread events are gone.
+    /// the contract allows: of each shard the first so many batches, and of an exchange all or
+    /// nothing. Questions and unread events are gone.
     pub fn crash(&mut self, random: &mut Random) {
         let (stored, pending) = (self.counts.stored, self.pending());
-        self.commit_some_joins(random);
-        for shard in 0..self.queues.len() {
-            let count = any_prefix(self.queues[shard].pending.len(), random);
-            self.commit(shard, count);
-        }
-        self.commit_some_joins(random);
+        let counts = self.any_prefixes(random);
+        self.commit(counts);
         let kept = self.counts.stored - stored;
         self.counts.stored = stored;
         self.counts.kept += kept;
@@ -425,18 +416,17 @@ impl SimStore {
     /// Batches that were submitted and are not durable.
     #[must_use]
     pub fn pending(&self) -> usize {
-        let ordinary = self.queues.iter().map(|queue| queue.pending.len()).sum::<usize>();
-        ordinary + self.exchanges.values().map(|exchange| exchange.parts.len()).sum::<usize>()
+        self.queues.iter().map(|queue| queue.pending.len()).sum()
     }
 
     /// Whether there is nothing to do, even if there was time: exchanges of which parts are missing
     /// can wait.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.events.is_empty()
-            && self.questions.is_empty()
-            && self.queues.iter().all(|queue| queue.pending.is_empty())
-            && !self.exchanges.values().any(Exchange::is_complete)
+        self.events.is_empty() && self.questions.is_empty() && {
+            let all = self.queues.iter().map(|queue| queue.pending.len()).collect();
+            self.legal(all).iter().all(|count| *count == 0)
+        }
     }
 
     /// What it has done.

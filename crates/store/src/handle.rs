@@ -7,7 +7,8 @@ use martlet_engine::ShardId;
 use martlet_engine::store::{StoreBatch, StoreLoad};
 
 use crate::disk::DiskSnapshot;
-use crate::inbox::{Request, Shared};
+use crate::inbox::Shared;
+use crate::order::Request;
 use crate::stats::StoreStats;
 
 /// The way to a running store, for any thread.

@@ -6,22 +6,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use martlet_engine::ShardId;
-use martlet_engine::store::{StoreBatch, StoreLoad};
-
 use crate::disk::{Disk, DiskSnapshot};
+use crate::order::Request;
 use crate::stats::Counters;
 use crate::thread::Ended;
 
 /// How long a stop waits for a disk that does not answer.
 pub(crate) const STOP_MAX: Duration = Duration::from_secs(10);
-
-/// What a shard hands in.
-#[derive(Debug)]
-pub(crate) enum Request {
-    Batch(ShardId, StoreBatch),
-    Load(ShardId, StoreLoad),
-}
 
 /// See above.
 pub(crate) struct Shared {

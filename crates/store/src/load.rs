@@ -1,14 +1,10 @@
-//! The answer to a question: the next waiting messages of a session, from the disk and from what
-//! waits for its exchange. Must not know threads.
-
-use std::iter::Peekable;
+//! The answer to a question: the next waiting messages of a session. Must not know threads.
 
 use fjall::Slice;
 use martlet_engine::store::{Loaded, Seq, SessionId, StoreLoad, StoredEntry, StoredMessage};
 
 use crate::disk::Disk;
 use crate::format::{BodyPlace, EntryView, FormatError, Key, Space, queue_range, read_message};
-use crate::joins::{Joins, Overlay};
 
 /// An answer, and what could not be read: the caller removes it.
 #[derive(Debug)]
@@ -41,82 +37,43 @@ impl Filling {
 ///
 /// # Errors
 /// When the disk cannot be read.
-pub(crate) fn answer(load: &StoreLoad, disk: &Disk, joins: &Joins) -> fjall::Result<Answer> {
+pub(crate) fn answer(load: &StoreLoad, disk: &Disk) -> fjall::Result<Answer> {
     let StoreLoad { session, from, messages_max, bytes_max } = *load;
     let messages_max = (messages_max as usize).max(1);
     let entries = Vec::with_capacity(messages_max.min(64));
     let mut filling = Filling { entries, bytes: 0, messages_max, bytes_max };
     let mut damaged = Vec::new();
-    let overlay = joins.overlay(session, from);
-    let mut waiting = Waiting::new(disk, session, from, &overlay).peekable();
-    let mut coming = overlay.iter().filter_map(|(seq, put)| put.map(|put| (*seq, put))).peekable();
+    let mut waiting = Waiting::new(disk, session, from);
     let done = loop {
-        let next = next_of(&mut waiting, &mut coming)?;
-        let Some(next) = next else { break true };
+        let Some((seq, value)) = waiting.next().transpose()? else { break true };
         if filling.is_full() {
             break false;
         }
-        match next {
-            Next::Coming => {
-                let Some((seq, (message, terms, now))) = coming.next() else { break true };
-                let message = message.fields(now).to_stored();
-                filling.push(StoredEntry { seq, message, terms: terms.clone() });
-            }
-            Next::Waiting => {
-                let Some((seq, value)) = waiting.next().transpose()? else { break true };
-                match read_entry(disk, session, seq, &value)? {
-                    Some(entry) => filling.push(entry),
-                    None => damaged.push(seq),
-                }
-            }
+        match read_entry(disk, session, seq, &value)? {
+            Some(entry) => filling.push(entry),
+            None => damaged.push(seq),
         }
     };
     let (entries, lost) = (filling.entries, damaged.len() as u64);
     Ok(Answer { loaded: Loaded { session, from, entries, damaged: lost, done }, damaged })
 }
 
-enum Next {
-    Waiting,
-    Coming,
-}
-
-/// Which of the two has the next place.
-fn next_of<'a, T: 'a>(
-    waiting: &mut Peekable<Waiting<'_>>,
-    coming: &mut Peekable<impl Iterator<Item = (Seq, T)>>,
-) -> fjall::Result<Option<Next>> {
-    let waiting = match waiting.peek() {
-        None => None,
-        Some(Ok((seq, _))) => Some(*seq),
-        // Taken out below, where it can be moved.
-        Some(Err(_)) => return waiting.next().transpose().map(|_| None),
-    };
-    Ok(match (waiting, coming.peek().map(|(seq, _)| *seq)) {
-        (None, None) => None,
-        (Some(_), None) => Some(Next::Waiting),
-        (None, Some(_)) => Some(Next::Coming),
-        (Some(waiting), Some(coming)) if waiting < coming => Some(Next::Waiting),
-        (Some(_), Some(_)) => Some(Next::Coming),
-    })
-}
-
 /// The entries of a session on the disk that are neither in flight nor released, undecoded.
-struct Waiting<'a> {
+struct Waiting {
     records: fjall::Iter,
-    overlay: &'a Overlay<'a>,
     /// The place of the last mark: its entry, if any, is in flight.
     marked: Option<Seq>,
 }
 
-impl<'a> Waiting<'a> {
-    fn new(disk: &Disk, session: SessionId, from: Seq, overlay: &'a Overlay<'a>) -> Self {
+impl Waiting {
+    fn new(disk: &Disk, session: SessionId, from: Seq) -> Self {
         let (first, last) = queue_range(session, from);
         let records = disk.set(Space::Records).range(first..=last);
-        Self { records, overlay, marked: None }
+        Self { records, marked: None }
     }
 }
 
-impl Iterator for Waiting<'_> {
+impl Iterator for Waiting {
     type Item = fjall::Result<(Seq, Slice)>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -130,8 +87,7 @@ impl Iterator for Waiting<'_> {
                 Ok(Key::Entry(_, seq)) => {
                     let is_in_flight =
                         EntryView::read(&value).is_ok_and(|view| view.packet_id.is_some());
-                    let is_elsewhere = self.overlay.contains_key(&seq);
-                    if self.marked != Some(seq) && !is_in_flight && !is_elsewhere {
+                    if self.marked != Some(seq) && !is_in_flight {
                         return Some(Ok((seq, value)));
                     }
                 }

@@ -1,22 +1,21 @@
 //! The store thread: takes what all shards have handed in, commits it as one, answers. Owns the
 //! order in which things happen. Must not know formats.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use martlet_engine::ShardId;
-use martlet_engine::store::{StoreBatch, StoreEvent, StoreLoad, StoreOp, StoreToken};
+use martlet_engine::store::{Join, StoreBatch, StoreEvent, StoreLoad, StoreOp, StoreToken};
 
 use crate::config::Durability;
 use crate::device::{Device, Trouble};
 use crate::disk::DiskOp;
 use crate::flatten::flatten;
 use crate::group::Group;
-use crate::inbox::{Request, Shared, Taken};
-use crate::joins::{Joins, Part};
-use crate::known::Known;
+use crate::inbox::{Shared, Taken};
+use crate::known::{Known, Map};
 use crate::load::answer;
+use crate::order::{Order, Request};
 use crate::stats::add;
 
 /// Operations after which a group commit is begun even if more is there: bounds the memory of a
@@ -31,10 +30,11 @@ pub(crate) struct Worker {
     pub(crate) device: Device,
     pub(crate) known: Known,
     pub(crate) durability: Durability,
-    joins: Joins,
     group: Group,
-    /// Taken from the inbox, not looked at yet.
-    backlog: VecDeque<Request>,
+    /// Taken from the inbox, not put into a group yet.
+    order: Order,
+    /// Exchanges of which some parts are in the group and some are not, by parts missing.
+    halves: Map<u64, i64>,
     /// To be answered when the group is committed.
     tokens: Vec<(ShardId, StoreToken)>,
     loads: Vec<(ShardId, StoreLoad)>,
@@ -59,9 +59,9 @@ impl Worker {
             device,
             known,
             durability,
-            joins: Joins::default(),
             group: Group::new(secret),
-            backlog: VecDeque::new(),
+            order: Order::default(),
+            halves: Map::default(),
             tokens: Vec::new(),
             loads: Vec::new(),
             unsynced_since: None,
@@ -83,9 +83,12 @@ impl Worker {
 
     /// One group commit with everything around it. Whether there may be more.
     fn turn(&mut self) -> Result<bool, Ended> {
-        let is_idle = self.backlog.is_empty();
+        let is_idle = self.order.is_empty();
         let Taken { requests, stop } = self.shared.take(is_idle, self.next_look())?;
-        self.backlog.extend(requests);
+        self.order.extend(requests);
+        if stop && self.order.is_empty() {
+            self.order.drop_incomplete();
+        }
         self.absorb();
         self.commit()?;
         for (shard, token) in self.tokens.drain(..) {
@@ -93,7 +96,7 @@ impl Worker {
             self.device.tell(shard, StoreEvent::Stored(token));
         }
         self.answer_loads()?;
-        let ends = stop && self.backlog.is_empty() && self.group.is_empty();
+        let ends = stop && self.order.is_empty() && self.group.is_empty();
         self.keep_time(ends)?;
         Ok(!ends)
     }
@@ -109,10 +112,12 @@ impl Worker {
         [sync, self.device.next_look()].into_iter().flatten().min()
     }
 
-    /// Puts what was handed in into the group, as much as fits.
+    /// Puts what was handed in into the group, as much as fits; no exchange is divided.
     fn absorb(&mut self) {
-        while self.group.ops() < GROUP_OPS_MAX && self.group.bytes() < GROUP_BYTES_MAX {
-            match self.backlog.pop_front() {
+        while !self.halves.is_empty()
+            || self.group.ops() < GROUP_OPS_MAX && self.group.bytes() < GROUP_BYTES_MAX
+        {
+            match self.order.pop() {
                 None => break,
                 Some(Request::Load(shard, load)) => self.loads.push((shard, load)),
                 Some(Request::Batch(shard, batch)) => self.put(shard, batch),
@@ -123,22 +128,17 @@ impl Worker {
     fn put(&mut self, shard: ShardId, batch: StoreBatch) {
         let StoreBatch { token, join, now, ops } = batch;
         add(&self.shared.counters.ops, ops.len() as u64);
-        let Some(join) = join else {
-            for op in ops {
-                let op = if self.joins.is_empty() { Some(op) } else { self.joins.overtake(op) };
-                if let Some(op) = op {
-                    self.group.apply(op, now, &self.known);
-                }
+        if let Some(Join { id, children }) = join {
+            let missing = self.halves.entry(id).or_insert(1);
+            *missing += i64::from(children) - 1;
+            if *missing == 0 {
+                self.halves.remove(&id);
             }
-            self.tokens.push((shard, token));
-            return;
-        };
-        let ops = ops.into_iter().map(Some).collect();
-        let parts = self.joins.add(join, Part { shard, token, now, ops });
-        for Part { shard, token, now, ops } in parts.into_iter().flatten() {
-            ops.into_iter().flatten().for_each(|op| self.group.apply(op, now, &self.known));
-            self.tokens.push((shard, token));
         }
+        for op in ops {
+            self.group.apply(op, now, &self.known);
+        }
+        self.tokens.push((shard, token));
     }
 
     /// Makes the group durable, however long that takes.
@@ -184,7 +184,7 @@ impl Worker {
     fn answer_loads(&mut self) -> Result<(), Ended> {
         for (shard, load) in std::mem::take(&mut self.loads) {
             let answer = loop {
-                match answer(&load, self.device.disk(), &self.joins) {
+                match answer(&load, self.device.disk()) {
                     Ok(answer) => break answer,
                     Err(error) => self.device.recover(Trouble::Read(error), &self.shared)?,
                 }

@@ -1,7 +1,7 @@
 //! What one message leaves to be made durable while it passes through a turn: gathered from its
 //! first to its last delivery, and then one promise. Must not know messages.
 
-use super::{JOIN_COUNTER_BITS, Join, Ledger, PromiseId, StoreBatch, StoreOp, StoreToken, Then};
+use super::{JOIN_COUNTER_BITS, Join, Ledger, PromiseId, StoreBatch, StoreToken, Then};
 use crate::time::Now;
 
 /// What another shard is asked to answer when its part is safe.
@@ -166,10 +166,11 @@ impl Ledger {
             let ops = self.ops.split_off(effects.ops_start);
             let bytes = self.ops_bytes - effects.bytes_start;
             self.ops_bytes = effects.bytes_start;
-            self.keep_retained_in_order(&ops, now);
+            // What the turn asked for before stays before it.
+            self.seal_current(now);
             self.account(part.token, bytes);
             let join = Some(Join { id: part.id, children: part.children });
-            self.joined.push(StoreBatch { token: part.token, join, now, ops });
+            self.sealed.push(StoreBatch { token: part.token, join, now, ops });
             token = Some(part.token);
             effects.wrote = true;
         }
@@ -186,33 +187,13 @@ impl Ledger {
         self.promises.make(effects.promise, effects.left, then, effects.refused);
         Some(effects.promise)
     }
-
-    /// A part of a join goes to the store before the rest of its turn. If it changes a retained
-    /// message that the turn has changed before, that goes first: the later change is what is left.
-    fn keep_retained_in_order(&mut self, part: &[StoreOp], now: Now) {
-        let topics = part.iter().filter_map(StoreOp::retained_topic);
-        let before = self.ops.iter().filter_map(StoreOp::retained_topic).collect::<Vec<_>>();
-        if !topics.into_iter().any(|topic| before.contains(&topic)) {
-            return;
-        }
-        if let Some(token) = self.current.take() {
-            let ops = std::mem::take(&mut self.ops);
-            let bytes = std::mem::take(&mut self.ops_bytes);
-            self.account(token, bytes);
-            self.joined.push(StoreBatch { token, join: None, now, ops });
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use martlet_proto::Qos;
-
     use super::*;
-    use crate::store::StoredMessage;
-    use crate::{ConnId, Message, ShardId};
+    use crate::store::StoreOp;
+    use crate::{ConnId, ShardId};
 
     const THEN: Then = Then::Answer { conn: ConnId(1), serial: 1, number: 0 };
 
@@ -230,35 +211,22 @@ mod tests {
         assert_eq!(ledger.take_kept(), [(THEN, false)]);
     }
 
-    fn retained(payload: &str) -> StoreOp {
-        let stored = StoredMessage {
-            data: format!("t{payload}").into_bytes().into(),
-            topic_len: 1,
-            forward_len: 0,
-            qos: Qos::ExactlyOnce,
-            retain: true,
-            expires_at_wall_ms: u64::MAX,
-            origin: 1,
-            body: None,
-        };
-        StoreOp::PutRetained { message: Arc::new(Message::restore(stored, Now::default())) }
-    }
-
     #[test]
-    fn a_part_of_a_join_goes_behind_an_earlier_change_of_the_same_retained_message() {
-        for (earlier, order) in [("t", [false, true]), ("u", [true, false])] {
-            let mut ledger = Ledger::new(ShardId(0), 1, true, false);
-            ledger.push(StoreOp::RemoveRetained { topic: earlier.into() }, 0);
-            ledger.begin_effects(7, false);
-            ledger.push(retained("new"), 4);
-            assert!(ledger.end_effects(Now::default(), THEN).is_some());
-            let mut out = crate::Outputs::default();
-            ledger.seal(Now::default(), &mut out);
-            let joined: Vec<bool> = out.store.iter().map(|batch| batch.join.is_some()).collect();
-            assert_eq!(joined, order, "{earlier}");
-            ledger.on_stored(StoreToken(1));
-            ledger.on_stored(StoreToken(2));
-            assert_eq!((ledger.open_bytes(), ledger.take_kept().len()), (0, 1));
+    fn a_part_of_a_join_stands_where_it_was_made() {
+        let remove = |topic: &str| StoreOp::RemoveRetained { topic: topic.into() };
+        let mut ledger = Ledger::new(ShardId(0), 1, true, false);
+        ledger.push(remove("before"), 0);
+        ledger.begin_effects(7, false);
+        ledger.push(remove("part"), 0);
+        assert!(ledger.end_effects(Now::default(), THEN).is_some());
+        ledger.push(remove("behind"), 0);
+        let mut out = crate::Outputs::default();
+        ledger.seal(Now::default(), &mut out);
+        let joined: Vec<bool> = out.store.iter().map(|batch| batch.join.is_some()).collect();
+        assert_eq!(joined, [false, true, false]);
+        for token in 1..=3 {
+            ledger.on_stored(StoreToken(token));
         }
+        assert_eq!((ledger.open_bytes(), ledger.take_kept().len()), (0, 1));
     }
 }

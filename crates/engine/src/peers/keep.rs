@@ -34,7 +34,7 @@ impl Peers {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let goes = !waits && session.outgoing.unsent() == 0;
         let lingers = goes && session.durable.as_ref().is_some_and(|own| own.acks_promptly);
-        if !waits && !lingers {
+        if !lingers {
             self.write_what_is_before(slot);
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };

@@ -150,6 +150,10 @@ impl Peers {
         let Some(packet_id) = session.outgoing.next_id() else { return };
         let qos = pending.terms.qos;
         pending.place.token = StoreToken(0);
+        if qos == Qos::ExactlyOnce {
+            self.write_what_is_before(slot);
+        }
+        let Some(session) = self.sessions.get_mut(slot) else { return };
         let Some(durable) = &mut session.durable else { return };
         if qos == Qos::ExactlyOnce {
             let (session, seq) = (durable.id, pending.place.seq);

@@ -70,7 +70,8 @@ impl Shard {
         session.durable = Some(Box::new(durable));
         self.restore_flights(slot, flights);
         self.peers.count_restored(slot);
-        for subscription in subscriptions {
+        // One that ended with its connection gets nothing more.
+        for subscription in subscriptions.into_iter().filter(|_| record.expiry_s > 0) {
             self.restore_subscription(slot, subscription);
         }
         self.set_restored_timers(slot);

@@ -294,12 +294,11 @@ fn a_queued_qos_2_message_goes_out_when_its_identifier_is_stored() {
         rig.expect("s").conn_ack();
         assert_eq!(rig.expect_publish("s").text(), "1");
         rig.nothing("s");
-        assert_eq!(rig.ops(), ["flight s 2 id 4", "session s 4294967295s here"]);
+        // The identifier before it is written as well: after a restart both go out in this order.
+        let ops = rig.ops();
+        assert_eq!(ops, ["flight s 1 id 3", "flight s 2 id 4", "session s 4294967295s here"]);
         rig.commit();
         assert_eq!(rig.expect_publish("s").text(), "2");
-        // The identifier of the other is written when it is not acknowledged in time.
-        rig.advance_ms(20);
-        assert_eq!(rig.ops(), ["flight s 1 id 3"]);
     });
 }
 

@@ -65,42 +65,6 @@ pub(super) fn session_of(op: &StoreOp) -> Option<SessionId> {
     }
 }
 
-/// The message of a session that a change is about.
-pub(super) fn place_of(op: &StoreOp) -> Option<(SessionId, Seq)> {
-    match op {
-        StoreOp::PutEntry { session, seq, .. }
-        | StoreOp::PutFlight { session, seq, .. }
-        | StoreOp::PutRelease { session, seq, .. }
-        | StoreOp::RemoveEntry { session, seq } => Some((*session, *seq)),
-        _ => None,
-    }
-}
-
-/// Whether a change is about the same record as an earlier one, so that nothing is left of that.
-pub(super) fn overtakes(later: &StoreOp, earlier: &StoreOp) -> bool {
-    use StoreOp::{PutIncoming, RemoveIncoming};
-    match (later, earlier) {
-        (
-            PutIncoming { session, packet_id } | RemoveIncoming { session, packet_id },
-            PutIncoming { session: of, packet_id: known }
-            | RemoveIncoming { session: of, packet_id: known },
-        ) => session == of && packet_id == known,
-        _ => {
-            let topic = topic_of(later);
-            topic.is_some() && topic == topic_of(earlier)
-        }
-    }
-}
-
-/// The topic of a retained message that a change is about.
-fn topic_of(op: &StoreOp) -> Option<String> {
-    match op {
-        StoreOp::PutRetained { message } => Some(message.fields(Now::default()).topic.to_owned()),
-        StoreOp::RemoveRetained { topic } => Some(topic.to_string()),
-        _ => None,
-    }
-}
-
 impl Records {
     /// Applies one change; `now` is the time of its batch.
     pub(super) fn apply(&mut self, op: &StoreOp, now: Now) {

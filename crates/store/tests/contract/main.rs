@@ -48,7 +48,7 @@ contract!(
     leaves_nothing_of_an_ended_session,
     stores_an_exchange_as_a_whole,
     loses_an_incomplete_exchange_as_a_whole,
-    lets_what_comes_later_reach_an_incomplete_exchange,
+    keeps_the_order_around_an_exchange,
     keeps_long_names_and_large_messages,
     counts_on_from_the_largest_numbers,
     keeps_a_prefix_of_each_shard_whatever_happens,
