@@ -72,14 +72,15 @@ fn into_file(dir: &Path, file: &Path) -> Result<(u64, u64), Failure> {
     let mut name = file.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".partial-{}", std::process::id()));
     let partial = file.with_file_name(name);
-    let written = File::create(&partial).map_err(|error| other(&partial, error)).and_then(|to| {
-        let mut to = BufWriter::new(to);
-        let counts = write_backup(dir, &mut to)?;
-        let end = to.flush().and_then(|()| to.get_ref().sync_all());
-        let end = end.and_then(|()| fs::rename(&partial, file));
-        end.map_err(|error| other(file, error))?;
-        Ok(counts)
-    });
+    let written =
+        File::create_new(&partial).map_err(|error| other(&partial, error)).and_then(|to| {
+            let mut to = BufWriter::new(to);
+            let counts = write_backup(dir, &mut to)?;
+            let end = to.flush().and_then(|()| to.get_ref().sync_all());
+            let end = end.and_then(|()| fs::rename(&partial, file));
+            end.map_err(|error| other(file, error))?;
+            Ok(counts)
+        });
     if written.is_err() {
         let _ = fs::remove_file(&partial);
         return written;
