@@ -146,10 +146,10 @@ impl Book {
         let routes = if is_shared { standing.possible.len() as u32 } else { 1 };
         let replays = if message.retain { record.replays(message.topic) } else { 0 };
         // [MQTT-4.3.1-1] [MQTT-4.3.3-10] [MQTT3-4.3.1-1] [MQTT3-4.3.3-2] [MQTT-3.3.4-2]
-        // A crash may undo what was done with QoS 1.
+        // A crash may undo what was done with QoS 1: with every copy.
         let is_exact = delivery.qos == Qos::ExactlyOnce && !is_shared;
         let crashes = if is_exact { 0 } else { self.crashes_since(id) };
-        let too_often = copies > (sent + crashes) * routes.max(1) + replays * (crashes + 1);
+        let too_often = copies > (sent * routes.max(1) + replays) * (crashes + 1);
         let fault = fault.or(too_often.then_some("too often"));
         let has_rap = standing.possible.iter().any(|w| w.options.retain_as_published);
         let who = self.clients[record.client].id.clone();

@@ -15,8 +15,10 @@ impl Book {
         let record = &self.sessions[session];
         let Some(delivery) = record.deliveries.last() else { return };
         if !delivery.retain {
-            // What waits for the store is overtaken by what does not.
-            if message.retain && !(record.durable && delivery.qos == Qos::AtMostOnce) {
+            // What waits for the store is overtaken by what does not; and of what nobody was told
+            // that it is safe, a crash may leave the copy for a session only.
+            let holds = message.is_certain() || self.crashes_since(id) == 0;
+            if message.retain && holds && !(record.durable && delivery.qos == Qos::AtMostOnce) {
                 self.sessions[session].live.insert(message.topic, id);
             }
             return;
