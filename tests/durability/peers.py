@@ -57,6 +57,7 @@ class Peer:
         self.may_be_refused, self.refusals = False, 0
         self.has_session = False  # a CONNACK said so: from then on the broker must know it
         self.clean = False
+        self.deaf = False  # reads nothing behind its CONNACK: what the broker sends then is lost with the connection
 
     # ---- connection
 
@@ -77,7 +78,8 @@ class Peer:
     def drop(self):
         """Ends the connection without a word."""
         if self.socket:
-            self.loop.selector.unregister(self.socket)
+            if not (self.deaf and self.online):
+                self.loop.selector.unregister(self.socket)
             self.socket.close()
             self.socket, self.online = None, False
             self.on_drop()
@@ -90,12 +92,12 @@ class Peer:
     def on_ready(self, events):
         try:
             if events & selectors.EVENT_READ:
-                data = self.socket.recv(1 << 18)
+                data = self.socket.recv(8 if self.deaf else 1 << 18)
                 if not data:
                     return self.drop()
                 self.inbound += data
                 self.parse()
-            if self.outbound and self.socket:
+            if self.outbound and self.socket and not (self.deaf and self.online):
                 sent = self.socket.send(self.outbound)
                 del self.outbound[:sent]
                 self.watch()
@@ -112,6 +114,8 @@ class Peer:
                 self.watch()
 
     def watch(self):
+        if self.deaf and self.online:
+            return
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.outbound else 0)
         self.loop.selector.modify(self.socket, events, self)
 
@@ -158,6 +162,8 @@ class Peer:
             self.online = True
             self.on_connected(packet)
             self.has_session = not self.clean
+            if self.deaf:
+                self.loop.selector.unregister(self.socket)
         elif not (packet.kind == wire.DISCONNECT and self.may_be_refused):
             self.on_other(packet)
         return None

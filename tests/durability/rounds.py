@@ -35,8 +35,10 @@ def run(broker, seed, rounds, say, seconds=None, options=None, shards=SHARDS, on
             number += 1
             for subscriber in world.subscribers:
                 subscriber.drop()
-            deadline = time.monotonic() + rng.choice((rng.uniform(0, 0.05), rng.uniform(0, 0.3), rng.uniform(0.1, 0.5)))
-            world.live(lambda: time.monotonic() > deadline, rng.randrange(*messages))
+            deadline = time.monotonic() + rng.choice((rng.uniform(0, 0.05), rng.uniform(0, 0.3), rng.uniform(0.1, 0.5), 1.0))
+            # Or in the middle of queues that are being delivered.
+            enough = world.deliveries + (rng.randrange(1, 400) if rng.random() < 0.5 else 1_000_000)
+            world.live(lambda d=deadline, e=enough: time.monotonic() > d or world.deliveries > e, rng.randrange(*messages))
             broker.runs()
             broker.kill()
             world.power_off()
@@ -62,6 +64,68 @@ def run(broker, seed, rounds, say, seconds=None, options=None, shards=SHARDS, on
         world.loop.close()
     say(f"{number} rounds (seed {seed}), {settles + 1} times all checked; {world.summary()}; slowest start {slowest:.2f} s")
     return world
+
+
+def order_rounds(broker, seed, rounds, say, seconds=None):
+    """A queue is on its way to a client that does not read it, new messages follow, the broker is killed: afterwards
+    all come in the order of their publication, whatever of that was written."""
+    rng, loop, begin, number = random.Random(seed), Loop(), time.monotonic(), 0
+    sent, highest, seen = {1: 0, 2: 0}, {1: 0, 2: 0}, {1: set(), 2: set()}
+
+    def arrived(_, packet):
+        qos, n = int(packet.topic[-1]), int(packet.payload)
+        if n not in seen[qos]:
+            assert n > highest[qos], (f"published with QoS {qos}: {n} came for the first time after {highest[qos]}, with packet "
+                                      f"identifier {packet.pid}{' and DUP' if packet.dup else ''}")
+            highest[qos] = n
+            seen[qos].add(n)
+    reader = Subscriber(loop, "reader", wire.V311, on_message=arrived)
+    others = [Subscriber(loop, f"other{n}", wire.V5, on_message=lambda *_: None) for n in range(3)]  # who do read
+    publisher = Publisher(loop, "publisher", wire.V311)
+    everybody = (reader, publisher, *others)
+
+    def pump():
+        while publisher.has_room():
+            sent[qos] += 1
+            publisher.publish(f"order/{qos}", sent[qos], qos, b"%d" % sent[qos])
+        loop.turn(0.001)
+    try:
+        broker.start(shards=2)
+        for subscriber in (reader, *others):
+            subscriber.connect(broker.port)
+            subscriber.subscribe("order/+", 1 if subscriber is reader else 2)
+        loop.until(lambda: all(s.rests() for s in (reader, *others)), 30, "SUBACKs")
+        for subscriber in (reader, *others):
+            subscriber.drop()
+        while number < rounds and (seconds is None or time.monotonic() - begin < seconds):
+            number += 1
+            qos = rng.choice((1, 2, 2, 2))
+            for peer in everybody[1:]:
+                peer.connect(broker.port)
+            goal = sent[qos] + rng.randrange(100, 300)
+            loop.until(lambda: pump() or sent[qos] >= goal, 30, "acknowledgements")
+            reader.deaf = rng.random() < 0.6
+            reader.connect(broker.port)
+            loop.until(lambda: reader.online, 30, "CONNACK")
+            deadline = time.monotonic() + rng.uniform(0, rng.choice((0.008, 0.03)))
+            while time.monotonic() < deadline:
+                pump()
+            broker.runs()
+            broker.kill()
+            if reader.deaf:
+                reader.drop()
+                reader.deaf = False
+            loop.until(lambda: not any(p.socket for p in everybody), 30, "the ends of connections")
+            broker.listen(shards=rng.choice((1, 2, 4)))
+        for peer in everybody:
+            peer.connect(broker.port)
+        loop.until(lambda: not publisher.flights and all(len(seen[q]) == sent[q] for q in sent), 30, "the last messages")
+    except AssertionError as error:
+        raise AssertionError(f"round {number}: {error}") from None
+    finally:
+        broker.kill()
+        loop.close()
+    say(f"{number} rounds (seed {seed}), {sum(sent.values())} published, in order")
 
 
 def cut_new(broker, seed, say):

@@ -159,6 +159,11 @@ def kill_clients(run):
     real_clients.kills(run.broker(), run.seed, say=run.say, **run.rounds(15))
 
 
+@case("kill-order")
+def kill_order(run):
+    rounds.order_rounds(run.broker(), run.seed, say=run.say, **run.rounds(10))
+
+
 @case("kill-promises")
 def kill_promises(run):
     promises.promises(run.broker(), run.say)

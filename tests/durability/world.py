@@ -41,6 +41,7 @@ class World:
         self.topics, self.receipts, self.deliveries, self.repeats = {}, {}, 0, 0
         self.sides = {}  # topic name -> Side
         self.group_seen = {}
+        self.away = {}  # subscriber -> further lives without it
         versions = (wire.V31, wire.V311, wire.V5)
         self.publishers = [Publisher(self.loop, f"pub{n}", versions[n % 3], on_acknowledged=self.acknowledged) for n in range(3)]
         self.subscribers, self.filters = [], {}
@@ -180,11 +181,16 @@ class World:
             publisher.budget = messages
             publisher.connect(self.port)
         for subscriber in self.subscribers:
-            if self.rng.random() < 0.25:
+            if self.away.get(subscriber.id, 0):
+                self.away[subscriber.id] -= 1
+                continue
+            if self.rng.random() < 0.15:
+                self.away[subscriber.id] = self.rng.randrange(4)
                 continue
             subscriber.patience = self.rng.choice((None, None, 0, 5, 30))
+            subscriber.deaf = self.rng.random() < 0.15 and subscriber.has_session and not subscriber.requests
             subscriber.connect(self.port)
-            if self.rng.random() < 0.4 and subscriber.v != wire.V31 and subscriber.id < "sub4":
+            if self.rng.random() < 0.4 and not subscriber.deaf and subscriber.v != wire.V31 and subscriber.id < "sub4":
                 self.change_side(subscriber)
         self.mayfly.live()
         while not stop():
@@ -193,6 +199,10 @@ class World:
 
     def power_off(self):
         """The broker was killed: what it had sent is still read."""
+        for subscriber in self.subscribers:
+            if subscriber.deaf:
+                subscriber.drop()
+                subscriber.deaf = False
         peers = self.publishers + self.subscribers + [self.mayfly.peer]
         self.loop.until(lambda: all(p.socket is None for p in peers), 20, "the end of the connections of a killed broker")
 
