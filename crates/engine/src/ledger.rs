@@ -39,6 +39,8 @@ pub(crate) enum Then {
     Subscribe(u64),
     /// Messages of a session that has ended are safe elsewhere.
     Ended(SessionId),
+    /// Nobody waits for it.
+    Nothing,
 }
 
 /// What hangs on one batch.

@@ -30,6 +30,7 @@ use crate::input::Input;
 use crate::outbox::Outbox;
 use crate::output::Outputs;
 use crate::peers::Peers;
+use crate::store::StoreToken;
 use crate::time::Now;
 use gates::Gates;
 use mailroom::Mailroom;
@@ -149,10 +150,12 @@ impl Shard {
         times.into_iter().flatten().min()
     }
 
-    /// The unsent bytes of a connection; `None` when there are none.
+    /// The unsent bytes of a connection; `None` when there are none, or none that may be sent yet.
     #[inline]
     pub fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
-        self.peers.conns.get_mut(conn)?.outbox.as_deref_mut()
+        let conn = self.peers.conns.get_mut(conn)?;
+        // The caller may have the number from an earlier connection.
+        conn.outbox.as_deref_mut().filter(|_| conn.embargo == StoreToken(0))
     }
 
     /// What the shard has counted.

@@ -10,7 +10,7 @@ use crate::conns::Conn;
 use crate::delivery::{Pending, Written};
 use crate::ids::{ConnId, SessionKey};
 use crate::input::TransportEnd;
-use crate::ledger::Receipt;
+use crate::ledger::{Receipt, Then};
 use crate::log::{Cause, LogEvent};
 use crate::sessions::Session;
 use crate::stats::Drop;
@@ -210,8 +210,15 @@ impl Shard {
         }
         // Who published it and when it expires belong to the message that is kept.
         view.kept = None;
+        if session.durable.is_none() {
+            self.publish(&mut view);
+            return;
+        }
+        // In one go: a crash must neither lose it nor send it twice.
+        self.peers.ledger.begin_effects(0, true);
         self.publish(&mut view);
         let _ = self.store_session(slot);
+        let _ = self.peers.ledger.end_effects(self.peers.now, Then::Nothing);
     }
 
     /// Discards a session and all that belongs to it [MQTT-4.1.0-2] [MQTT-3.1.2-4]; what it

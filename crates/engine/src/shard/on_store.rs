@@ -88,6 +88,7 @@ impl Shard {
             Then::Receipt { shard, promise } => self.give_receipt(shard, promise, refused),
             Then::Subscribe(token) => self.on_subscribe_opening(token),
             Then::Ended(session) => self.on_given_back(session),
+            Then::Nothing => {}
         }
     }
 
