@@ -147,7 +147,9 @@ impl Book {
         let replays = if message.retain { record.replays(message.topic) } else { 0 };
         // [MQTT-4.3.1-1] [MQTT-4.3.3-10] [MQTT3-4.3.1-1] [MQTT3-4.3.3-2] [MQTT-3.3.4-2]
         // A crash may undo what was done with QoS 1: with every copy.
-        let is_exact = delivery.qos == Qos::ExactlyOnce && !is_shared;
+        // Once is once at QoS 2, when every copy came with it.
+        let mut copies_of = record.deliveries.iter().filter(|delivery| delivery.message == id);
+        let is_exact = !is_shared && copies_of.all(|copy| copy.qos == Qos::ExactlyOnce);
         let crashes = if is_exact { 0 } else { self.crashes_since(id) };
         let too_often = copies > (sent * routes.max(1) + replays) * (crashes + 1);
         let fault = fault.or(too_often.then_some("too often"));
