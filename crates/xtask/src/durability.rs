@@ -1,7 +1,7 @@
 //! `cargo xtask durability`: kills, power cuts and bad disks against the built broker.
 //!
-//! Owns the installation of what the tests need. The cases, and what starts and ends the broker, are
-//! in tests/durability.
+//! Owns the installation of what the tests need. The cases, and what starts and ends the broker,
+//! are in tests/durability.
 
 use std::time::Duration;
 
@@ -30,6 +30,11 @@ pub(crate) fn command(project: &Project, mut args: Args) -> Result {
     }
     args.end()?;
     run(project, &words, if is_full { FULL_LIMIT } else { LIMIT })
+}
+
+/// The ordinary run.
+pub(crate) fn check(project: &Project) -> Result {
+    run(project, &[], LIMIT)
 }
 
 fn run(project: &Project, words: &[String], limit: Duration) -> Result {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::args::Args;
 use crate::project::Project;
-use crate::{Result, clients, dag, first_minute, fuzz, no_std, sim, spec, tidy, tools};
+use crate::{Result, clients, dag, durability, first_minute, fuzz, no_std, sim, spec, tidy, tools};
 
 type Step = (&'static str, fn(&Project) -> Result);
 
@@ -27,6 +27,7 @@ const PROGRAMS: &[Step] = &[
     ("fuzz", fuzz::check),
     ("conformance", clients::check_conformance),
     ("clients", clients::check),
+    ("durability", durability::check),
     ("first-minute", first_minute::check),
 ];
 
