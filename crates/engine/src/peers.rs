@@ -48,6 +48,8 @@ pub(crate) struct Peers {
     outboxes_bytes: usize,
     /// Bytes kept of messages in flight, of all sessions.
     in_flight_bytes: usize,
+    /// Bytes of the messages whose answers are held back, of all connections.
+    held_bytes: usize,
     /// Bytes waiting for durable sessions, on the disk or on their way there.
     stored_bytes: usize,
     pub(crate) ledger: Ledger,
@@ -92,6 +94,7 @@ impl Peers {
             resume: Vec::new(),
             outboxes_bytes: 0,
             in_flight_bytes: 0,
+            held_bytes: 0,
             drops: DropLog::default(),
         }
     }
@@ -268,6 +271,7 @@ impl Peers {
 
     /// Removes a connection and what it had not sent.
     pub(crate) fn remove_conn(&mut self, id: ConnId) -> Option<Box<Conn>> {
+        self.forget_held(id);
         let conn = self.conns.remove(id)?;
         self.outboxes_bytes = self.outboxes_bytes.saturating_sub(conn.outbox_len());
         Some(conn)
@@ -306,6 +310,9 @@ impl Peers {
         assert_eq!(self.in_flight_bytes, in_flight_bytes, "and those of all sessions");
         assert_eq!(self.stats.sessions_connected, connected, "connected sessions are counted");
         assert_eq!(self.stats.sessions, self.sessions.len() as u64, "sessions are counted");
+        let held_bytes: usize =
+            self.conns.iter().filter_map(|(_, conn)| conn.held.as_ref()).map(|h| h.bytes()).sum();
+        assert_eq!(self.held_bytes, held_bytes, "bytes of what is held back are counted");
         for (id, conn) in self.conns.iter() {
             if let Some(slot) = conn.session {
                 let session = self.sessions.get(slot).expect("a connection's session exists");

@@ -17,7 +17,9 @@ use crate::store::StoreToken;
 pub(crate) struct Held {
     /// Number of the first.
     first: u64,
-    answers: VecDeque<(Answer, bool)>,
+    answers: VecDeque<HeldAnswer>,
+    /// Bytes of the messages that they answer.
+    bytes: usize,
     /// The connection is not read because of them.
     stalls: bool,
 }
@@ -44,7 +46,19 @@ impl Answer {
     }
 }
 
+#[derive(Debug)]
+struct HeldAnswer {
+    answer: Answer,
+    is_ready: bool,
+    /// Bytes of the message that it answers: somewhere they wait for the store.
+    bytes: usize,
+}
+
 impl Held {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn stalls(&self) -> bool {
         self.stalls
     }
@@ -58,15 +72,19 @@ impl Peers {
         self.conns.get(id).is_some_and(|conn| conn.held.is_some())
     }
 
-    /// Holds an answer back. What is to be done when it may go.
-    pub(crate) fn hold(&mut self, id: ConnId, answer: Answer) -> Option<(u32, u64)> {
+    /// Holds an answer to a message of so many bytes back. What is to be done when it may go.
+    pub(crate) fn hold(&mut self, id: ConnId, answer: Answer, bytes: usize) -> Option<(u32, u64)> {
         let limits = &self.limits;
         let conn = self.conns.get_mut(id)?;
         let held = conn.held.get_or_insert_default();
-        held.answers.push_back((answer, false));
+        held.answers.push_back(HeldAnswer { answer, is_ready: false, bytes });
+        held.bytes += bytes;
+        self.held_bytes += bytes;
         let number = held.first + held.answers.len() as u64 - 1;
         let many = held.answers.len() >= limits.held_max;
-        if (many || self.ledger.open_bytes() > limits.unstored_bytes_max) && !held.stalls {
+        // What went to other shards is only known here.
+        let unstored = self.ledger.open_bytes().max(self.held_bytes);
+        if (many || unstored > limits.unstored_bytes_max) && !held.stalls {
             held.stalls = true;
             if !conn.paused {
                 conn.paused = true;
@@ -77,10 +95,17 @@ impl Peers {
         Some((conn.serial, number))
     }
 
+    /// A connection ends: nobody waits for its answers any more.
+    pub(crate) fn forget_held(&mut self, id: ConnId) {
+        if let Some(held) = self.conns.get_mut(id).and_then(|conn| conn.held.take()) {
+            self.held_bytes -= held.bytes();
+        }
+    }
+
     /// Holds an answer back until a batch is durable; without one, until everything asked of the
     /// store so far is. Sends it at once when that is so.
     pub(crate) fn hold_until(&mut self, id: ConnId, answer: Answer, token: Option<StoreToken>) {
-        let Some((serial, number)) = self.hold(id, answer) else { return };
+        let Some((serial, number)) = self.hold(id, answer, 0) else { return };
         let then = Then::Answer { conn: id, serial, number };
         let waits = match token {
             Some(token) => self.ledger.promise_on(token, then),
@@ -104,9 +129,9 @@ impl Peers {
         };
         let Some(held) = &mut conn.held else { return };
         let Some(at) = number.checked_sub(held.first) else { return };
-        let Some((answer, is_ready)) = held.answers.get_mut(at as usize) else { return };
-        *is_ready = true;
-        if let (Answer::Ack(_, _, known), Some(reason)) = (answer, reason) {
+        let Some(waiting) = held.answers.get_mut(at as usize) else { return };
+        waiting.is_ready = true;
+        if let (Answer::Ack(_, _, known), Some(reason)) = (&mut waiting.answer, reason) {
             *known = reason;
         }
         if at == 0 {
@@ -119,10 +144,11 @@ impl Peers {
         loop {
             let Some(conn) = self.conns.get_mut(id) else { return };
             let Some(held) = &mut conn.held else { return };
-            let Some((answer, _)) = held.answers.pop_front_if(|(_, is_ready)| *is_ready) else {
-                break;
-            };
+            let Some(ready) = held.answers.pop_front_if(|waiting| waiting.is_ready) else { break };
+            let HeldAnswer { answer, bytes, .. } = ready;
             held.first += 1;
+            held.bytes -= bytes;
+            self.held_bytes -= bytes;
             self.send(id, |version, out| answer.put(version, out));
         }
         let (half, low) = (self.limits.held_max / 2, self.limits.outbox_low_bytes);
@@ -130,7 +156,8 @@ impl Peers {
         let Some(held) = &mut conn.held else { return };
         let is_empty = held.answers.is_empty();
         let stalls_on = held.stalls && !is_empty && {
-            let crowded = self.ledger.open_bytes() > self.limits.unstored_bytes_max;
+            let unstored = self.ledger.open_bytes().max(self.held_bytes);
+            let crowded = unstored > self.limits.unstored_bytes_max;
             crowded || held.answers.len() > half
         };
         let resumes = held.stalls && !stalls_on;

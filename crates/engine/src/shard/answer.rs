@@ -14,6 +14,8 @@ use crate::stats::Drop;
 pub(super) struct Answered {
     pub(super) packet: PacketType,
     pub(super) packet_id: PacketId,
+    /// Bytes of the message.
+    pub(super) bytes: usize,
     /// The session that remembers the message until its PUBREL.
     pub(super) session: Option<SessionKey>,
 }
@@ -30,7 +32,7 @@ impl Shard {
             return self.acknowledge(id, ack, PacketType::PubRec);
         }
         let answer = Answer::Ack(PacketType::PubRec, packet_id, ReasonCode::Success);
-        let Some((serial, number)) = self.peers.hold(id, answer) else { return };
+        let Some((serial, number)) = self.peers.hold(id, answer, 0) else { return };
         match unsettled {
             Some(promise) => {
                 self.peers.ledger.also(promise, Then::Answer { conn: id, serial, number });
@@ -58,8 +60,8 @@ impl Shard {
     }
 
     fn answer_later(&mut self, id: ConnId, reason: ReasonCode, answer: Answered) {
-        let Answered { packet, packet_id, session } = answer;
-        let held = self.peers.hold(id, Answer::Ack(packet, packet_id, reason));
+        let Answered { packet, packet_id, bytes, session } = answer;
+        let held = self.peers.hold(id, Answer::Ack(packet, packet_id, reason), bytes);
         // A connection that is gone has no serial number 0: nobody is answered then.
         let (conn, (serial, number)) = (id, held.unwrap_or_default());
         let then = match session {

@@ -67,9 +67,9 @@ impl Shard {
         conn.proto.closing();
         conn.end = Some(cause);
         conn.unread = Vec::new();
-        conn.held = None;
         self.closing.push((id, conn.serial));
         self.peers.silence(id);
+        self.peers.forget_held(id);
         self.leave_session(id, will);
     }
 

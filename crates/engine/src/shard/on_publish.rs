@@ -130,8 +130,9 @@ impl Shard {
         let Some(slot) = self.peers.conns.get(id).and_then(|conn| conn.session) else { return };
         self.peers.ledger.begin_effects(0, false);
         let reason = self.publish_from_client(id, slot, view);
+        let bytes = view.topic.len() + view.payload.len();
         // [MQTT-2.2.1-5] [MQTT-3.4.2-1] [MQTT3-2.3.1-6] [MQTT3-3.3.5-2]
-        let answer = Answered { packet: PacketType::PubAck, packet_id, session: None };
+        let answer = Answered { packet: PacketType::PubAck, packet_id, bytes, session: None };
         self.finish_publish(id, reason, answer);
     }
 
@@ -164,6 +165,7 @@ impl Shard {
         }
         self.peers.ledger.begin_effects(0, durable.is_some());
         let reason = self.publish_from_client(id, slot, view);
+        let bytes = view.topic.len() + view.payload.len();
         if reason.is_error() {
             // [MQTT-4.3.3-9]
             if let Some(session) = self.peers.sessions.get_mut(slot) {
@@ -173,7 +175,7 @@ impl Shard {
             // In one go with the message: neither may be there without the other.
             self.peers.ledger.push(StoreOp::PutIncoming { session, packet_id }, 0);
         }
-        let answer = Answered { packet: PacketType::PubRec, packet_id, session: Some(key) };
+        let answer = Answered { packet: PacketType::PubRec, packet_id, bytes, session: Some(key) };
         self.finish_publish(id, reason, answer);
         Next::Continue
     }
