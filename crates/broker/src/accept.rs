@@ -92,7 +92,7 @@ impl ShardLoop {
         if self.door.closed_until_ms.is_some_and(|until| now.mono_ms >= until) {
             self.door.closed_until_ms = None;
         }
-        if self.door.closed_until_ms.is_some() || !self.waiting_for.is_empty() {
+        if self.door.closed_until_ms.is_some() || !self.reads() {
             return;
         }
         let mut left = ACCEPTS_PER_TURN;

@@ -182,12 +182,13 @@ impl Broker {
     }
 
     /// Stops: clients are told (DISCONNECT 0x8B where they speak MQTT 5), what was written gets two
-    /// seconds to be taken, and the threads end.
-    pub fn stop(mut self) {
-        self.end();
+    /// seconds to be taken, and the threads end. False when the disk did not take in time what had
+    /// not been acknowledged yet.
+    pub fn stop(mut self) -> bool {
+        self.end()
     }
 
-    fn end(&mut self) {
+    fn end(&mut self) -> bool {
         if let Some(control) = self.control.take() {
             control.stop();
         }
@@ -202,15 +203,13 @@ impl Broker {
             }
         }
         // After the last turn of the last shard: what it asked for is durable then.
-        if let Some(store) = self.store.take() {
-            store.stop();
-        }
+        self.store.take().is_none_or(|store| store.stop())
     }
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        self.end();
+        let _ = self.end();
     }
 }
 

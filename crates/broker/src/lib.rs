@@ -20,8 +20,8 @@ mod transports;
 mod turn;
 
 pub use broker::{Broker, StartError};
-pub use control::{ControlError, backup_from_broker};
 pub use config::{Bind, LogLevel, LogTarget, ServeConfig};
+pub use control::{ControlError, backup_from_broker};
 pub use martlet_engine::{Limits, QueueFull, SHARDS_MAX};
 pub use martlet_net::raise_descriptor_limit;
 pub use martlet_store as store;

@@ -17,7 +17,7 @@ const TURN_READ_BYTES_MAX: usize = 1 << 20;
 impl ShardLoop {
     /// Serves the queue once, or as far as the budget goes.
     pub(crate) fn read_queue(&mut self, now: Now) {
-        if !self.waiting_for.is_empty() {
+        if !self.reads() {
             return;
         }
         let mut budget = TURN_READ_BYTES_MAX;

@@ -174,7 +174,7 @@ impl ShardLoop {
 
     /// When the next turn is due if nothing comes in: 0 for at once, `None` for never.
     fn due_ms(&self) -> Option<u64> {
-        let reading = self.waiting_for.is_empty();
+        let reading = self.reads();
         let busy = self.out.more
             || !self.out.dirty.is_empty()
             || !self.rewrite.is_empty()
@@ -190,6 +190,11 @@ impl ShardLoop {
             self.stop_at_ms,
         ];
         deadlines.into_iter().flatten().min()
+    }
+
+    /// Whether sockets are read: neither another shard nor the store has too much of this one's.
+    pub(crate) fn reads(&self) -> bool {
+        self.waiting_for.is_empty() && !self.shard.is_ahead_of_store()
     }
 
     /// Takes what the other threads sent, in the order in which they did.

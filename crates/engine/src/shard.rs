@@ -30,7 +30,7 @@ use crate::input::Input;
 use crate::outbox::Outbox;
 use crate::output::Outputs;
 use crate::peers::Peers;
-use crate::store::StoreToken;
+use crate::store::{StoreHealth, StoreToken};
 use crate::time::Now;
 use gates::Gates;
 use mailroom::Mailroom;
@@ -40,6 +40,10 @@ use on_store::Endings;
 use on_subscribe::PendingSubscribes;
 use on_sys::SysDesk;
 use router::Router;
+
+/// Publishers of durable messages stop being read one by one; with so many times as much the whole
+/// shard stops.
+const AHEAD_FACTOR: usize = 4;
 
 /// One shard of the broker: the sessions whose home it is, their connections, and what it keeps for
 /// everybody (retained messages and share groups whose home it is).
@@ -156,6 +160,15 @@ impl Shard {
         let conn = self.peers.conns.get_mut(conn)?;
         // The caller may have the number from an earlier connection.
         conn.outbox.as_deref_mut().filter(|_| conn.embargo == StoreToken(0))
+    }
+
+    /// Whether so much waits for a store that works that no socket should be read: what needs no
+    /// answer would not stop otherwise.
+    #[must_use]
+    pub fn is_ahead_of_store(&self) -> bool {
+        let ledger = &self.peers.ledger;
+        ledger.health() == StoreHealth::Healthy
+            && ledger.open_bytes() > AHEAD_FACTOR * self.config.limits.unstored_bytes_max
     }
 
     /// What the shard has counted.

@@ -79,7 +79,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> ExitCode {
         let _ = stdout.write_all(screen.as_bytes()).and_then(|()| stdout.flush());
     }
     interruptions.wait();
-    broker.stop();
+    if !broker.stop() {
+        complain("the disk did not take everything in time: what was not acknowledged may be lost");
+    }
     ExitCode::SUCCESS
 }
 
