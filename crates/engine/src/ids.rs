@@ -114,8 +114,8 @@ pub(crate) fn topic_hash(topic: &str) -> u64 {
     stable_hash(topic)
 }
 
-/// FNV-1a, 64 bits wide, with its bits mixed once more. Stored state is laid out by it and refers to
-/// it: unlike a hasher of a library it is the same in every version, on every machine, for ever.
+/// FNV-1a, 64 bits wide, with its bits mixed once more. Stored state is laid out by it and refers
+/// to it: unlike a hasher of a library it is the same in every version, on every machine, for ever.
 fn stable_hash(name: &str) -> u64 {
     mix(fnv1a(name.as_bytes()))
 }

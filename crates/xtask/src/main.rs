@@ -41,7 +41,7 @@ const COMMANDS: &[(&str, &str, Command)] = &[
     ("tidy", "[--wrap]  sizes, names, headers, bans, licences", tidy::command),
     (
         "bench",
-        "[durable [--data DIR]] [--secs N] [--rounds N] [--scenarios a,b] [--only a,b] [--shards N]",
+        "[durable [--data DIR]] [--secs N] [--rounds N] [--scenarios a,b] [--only a] [--shards N]",
         bench::command,
     ),
     ("sim", "[--seeds N] [--seed S] [--trace]  the simulator", sim::command),
