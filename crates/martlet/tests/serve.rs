@@ -15,13 +15,18 @@ const MARTLET: &str = env!("CARGO_BIN_EXE_martlet");
 
 /// The executable, with a home for its data that nobody else uses.
 fn martlet() -> Command {
+    let mut command = Command::new(MARTLET);
+    command.env("XDG_DATA_HOME", home());
+    command
+}
+
+fn home() -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("serve-{number}"));
+    let name = format!("serve-{}-{number}", std::process::id());
+    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_dir_all(&home);
-    let mut command = Command::new(MARTLET);
-    command.env("XDG_DATA_HOME", home);
-    command
+    home
 }
 
 fn run(arguments: &[&str]) -> Output {
@@ -310,7 +315,8 @@ fn hup_and_pipe_change_nothing() {
 fn without_descriptors_it_waits_and_goes_on() {
     let mut command = Command::new("sh");
     // Hard and soft: the broker cannot raise it.
-    command.args(["-c", "ulimit -n 48 && exec \"$0\" serve -p 0 --shards 2", MARTLET]);
+    command.args(["-c", "ulimit -n 64 && exec \"$0\" serve -p 0 --shards 2", MARTLET]);
+    command.env("XDG_DATA_HOME", home());
     let serve = Serve::spawn(command);
     let mut clients: Vec<_> =
         (0..60).map(|i| begin_connect(serve.address, &format!("c{i}"))).collect();

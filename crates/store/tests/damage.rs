@@ -14,7 +14,7 @@ use damage_rig::{Content, Folder, Said, files, fill, missing, read, read_while};
 fn whole() -> &'static (Folder, Content) {
     static WHOLE: OnceLock<(Folder, Content)> = OnceLock::new();
     WHOLE.get_or_init(|| {
-        let folder = Folder::named("damage-whole");
+        let folder = Folder::named(&format!("damage-whole-{}", std::process::id()));
         fill(folder.path());
         let copy = Folder::copy_of(folder.path());
         let (content, said) = read(copy.path(), "sound");

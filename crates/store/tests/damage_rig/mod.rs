@@ -37,7 +37,7 @@ impl Folder {
         Self::named(&format!("rig-{}-{nth}", std::process::id()))
     }
 
-    /// One that is never dropped, under a name of its own: the next run takes its place.
+    /// One under a name of its own.
     pub(crate) fn named(name: &str) -> Self {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&path);
