@@ -170,12 +170,12 @@ def interval_cuts(broker, seed, rounds, say, seconds=None, interval_s=0.1, slack
             keeper.subscribe(f"interval/{number}", 1)
             loop.until(keeper.rests, 30, "SUBACK")
             keeper.drop()
-            synced = disk["syncs"]
+            synced, old = disk["syncs"], time.monotonic() + interval_s + slack_s
             publisher = Publisher(loop, f"publisher{number}", wire.V311,
                                   on_acknowledged=lambda f, a=acknowledged: a.update({f.seq: time.monotonic()}))
             publisher.connect(broker.port)
-            # The session is older than the interval once the store has synced twice more.
-            send(loop, publisher, f"interval/{number}", lambda: disk["syncs"] >= synced + 2)
+            # The session is to be older than the interval.
+            send(loop, publisher, f"interval/{number}", lambda: time.monotonic() > old and disk["syncs"] >= synced + 2)
             deadline = time.monotonic() + rng.uniform(0, 0.5)
             send(loop, publisher, f"interval/{number}", lambda: time.monotonic() > deadline)
             broker.runs()
