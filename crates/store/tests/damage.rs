@@ -179,13 +179,18 @@ fn a_bad_block_takes_little_with_it() {
     let table =
         files(folder.path()).into_iter().find(|f| f.starts_with("store/keyspaces/2/tables"));
     let table = table.expect("a table");
-    let (content, said, copy) = damaged("one bit in a table", |dir| {
-        let path = dir.join(&table);
-        let len = fs::metadata(&path).expect("there").len() as usize;
-        flip(&path, len / 2, 1);
+    // Which block has messages that still count depends on how the tables were merged.
+    let tried = (1..8).map(|part| {
+        let (content, said, copy) = damaged("one bit in a table", |dir| {
+            let path = dir.join(&table);
+            let len = fs::metadata(&path).expect("there").len() as usize;
+            flip(&path, len * part / 8, 1);
+        });
+        (missing(&content, whole, "one bit in a table"), said, copy)
     });
-    let lost = missing(&content, whole, "one bit in a table");
-    assert!(lost > 0 && lost < 40, "{lost} of {}", whole.waiting.len() + whole.retained.len());
+    let (lost, said, copy) =
+        tried.into_iter().find(|(lost, ..)| *lost > 0).expect("a block with messages");
+    assert!(lost < 40, "{lost} of {}", whole.waiting.len() + whole.retained.len());
     assert_eq!(names_aside(&copy).len(), 1);
     let text = said.open.damage.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert!(text.contains("tables") && text.contains("set aside as"), "{text}");
