@@ -17,6 +17,9 @@ use crate::mailbox::{Letter, Mailbox};
 /// beyond what any number of sessions brings about.
 const SETTLE_TURNS_MAX: usize = 1_000_000;
 
+/// A start that takes long says how far it is so often.
+const PROGRESS_INTERVAL_MS: u64 = 1000;
+
 /// An open store before its thread runs.
 #[derive(Debug)]
 pub(crate) struct Storage {
@@ -86,7 +89,13 @@ impl Storage {
             shard.step(now, Input::Restored(begin), &mut out);
         }
         let count = shards.len() as u16;
+        let mut told_ms = now.mono_ms;
         let mut tell = |progress: Progress| {
+            let at_ms = log.clock.mono_ms();
+            if at_ms < told_ms + PROGRESS_INTERVAL_MS {
+                return;
+            }
+            told_ms = at_ms;
             let Progress { sessions, messages, retained } = progress;
             log.info(format_args!(
                 "starting: {sessions} sessions, {messages} waiting messages, {retained} retained \

@@ -43,6 +43,11 @@ pub struct Cursor {
     steps: u64,
 }
 
+/// The canonical order of topics: to add many, add them in it.
+pub(crate) fn compare_topics(a: &str, b: &str) -> core::cmp::Ordering {
+    compare(a.as_bytes(), b.as_bytes())
+}
+
 /// Whether a scan is finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScanEnd {

@@ -194,6 +194,9 @@ impl Shard {
     }
 
     fn on_turn_end(&mut self, out: &mut Outputs) {
+        if self.is_restoring() {
+            self.finish_restore();
+        }
         self.forget_doomed();
         self.run_timers();
         self.peers.run_lingering();

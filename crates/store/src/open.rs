@@ -18,7 +18,7 @@ use crate::inbox::Shared;
 use crate::known::Known;
 use crate::lock::{DirLock, LockError};
 use crate::passport::{Passport, PassportError};
-use crate::private::create_folder;
+use crate::private::{create_folder, sync_folders};
 use crate::restore::{Given, Restore};
 use crate::room::RoomWatch;
 use crate::salvage::{self, Depth};
@@ -207,6 +207,8 @@ impl Store {
         let opened = device::open(dir, Depth::ORDINARY, Upkeep::Background);
         let (disk, repair) = opened.map_err(|trouble| OpenError::engine(dir, trouble))?;
         report.damage.extend(repair.damage);
+        // Before anything is acknowledged: what was just made is to be found after a power cut.
+        sync_folders(dir).map_err(io)?;
         let had_damage = !report.damage.is_empty();
         let store = Self {
             config: config.clone(),

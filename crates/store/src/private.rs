@@ -32,6 +32,18 @@ pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes the names in a folder and in all folders below it durable: a new file that is synced is
+/// there after a power cut only if its name is.
+pub(crate) fn sync_folders(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

@@ -32,7 +32,7 @@ impl Shard {
             Restored::Session(session) => self.restore_session(*session),
             Restored::Retained(message) => {
                 let message = Arc::new(Message::restore(message, self.peers.now));
-                self.restore_retained(&message);
+                self.restore_retained(message);
             }
         }
     }

@@ -9,7 +9,7 @@ use martlet_proto::Qos;
 use super::Shard;
 use crate::mail::MailItem;
 use crate::message::{Message, NEVER, PublishView};
-use crate::retained::{Cursor, RetainedStore, ScanEnd};
+use crate::retained::{Cursor, RetainedStore, ScanEnd, compare_topics};
 use crate::stats::Drop;
 use crate::store::StoreOp;
 
@@ -28,13 +28,21 @@ const EXPIRED_PER_TURN_MAX: usize = 1024;
 pub(super) struct Retained {
     pub(super) store: RetainedStore<Arc<Message>>,
     bytes: usize,
+    /// Messages of an earlier life that are still to be put in, all at once: one by one in no
+    /// order, finding their places takes most of a start.
+    restored: Vec<Arc<Message>>,
     /// When to look whether a topic's message has expired.
     expiries: BinaryHeap<Reverse<(u64, Box<str>)>>,
 }
 
 impl Retained {
     pub(super) fn new(seed: u64) -> Self {
-        Self { store: RetainedStore::new(seed), bytes: 0, expiries: BinaryHeap::new() }
+        Self {
+            store: RetainedStore::new(seed),
+            bytes: 0,
+            restored: Vec::new(),
+            expiries: BinaryHeap::new(),
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -198,8 +206,23 @@ impl Shard {
     }
 
     /// A retained message of an earlier life.
-    pub(super) fn restore_retained(&mut self, message: &Arc<Message>) {
-        self.retained.set(message);
+    pub(super) fn restore_retained(&mut self, message: Arc<Message>) {
+        self.retained.restored.push(message);
+    }
+
+    /// All of them have come.
+    pub(super) fn finish_restore(&mut self) {
+        let mut restored = std::mem::take(&mut self.retained.restored);
+        restored.sort_unstable_by(|a, b| compare_topics(a.topic(), b.topic()));
+        for message in &restored {
+            self.retained.set(message);
+        }
+    }
+
+    /// Whether some of them are still to be put in.
+    #[inline]
+    pub(super) fn is_restoring(&self) -> bool {
+        !self.retained.restored.is_empty()
     }
 
     pub(super) fn expire_retained(&mut self) {
