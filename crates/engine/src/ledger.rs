@@ -230,14 +230,19 @@ impl Ledger {
     /// A client's session ends with the batch that is being filled.
     pub(crate) fn note_end(&mut self, client: Publisher) {
         let token = self.current_token();
+        self.forget_stored_ends();
         self.ends.push_back((token, client));
+    }
+
+    fn forget_stored_ends(&mut self) {
+        while self.ends.front().is_some_and(|(token, _)| self.is_stored(*token)) {
+            self.ends.pop_front();
+        }
     }
 
     /// The batch with which the client's last session ends, unless it is durable.
     pub(crate) fn end_of(&mut self, client: Publisher) -> Option<StoreToken> {
-        while self.ends.front().is_some_and(|(token, _)| self.is_stored(*token)) {
-            self.ends.pop_front();
-        }
+        self.forget_stored_ends();
         let last = self.ends.iter().rev().find(|(_, known)| *known == client);
         last.map(|(token, _)| *token).filter(|token| !self.is_stored(*token))
     }
@@ -401,5 +406,18 @@ mod tests {
         given.sort_unstable();
         given.dedup();
         assert_eq!(given.len(), count);
+    }
+    #[test]
+    fn ends_that_are_stored_are_forgotten_though_nobody_asks() {
+        let mut ledger = Ledger::new(ShardId(0), 1, true, false);
+        for _ in 0..100 {
+            ledger.note_end(Publisher::client("a"));
+            let mut out = crate::Outputs::default();
+            ledger.seal(Now::default(), &mut out);
+            for batch in out.store {
+                ledger.on_stored(batch.token);
+            }
+        }
+        assert!(ledger.ends.len() <= 1, "{}", ledger.ends.len());
     }
 }

@@ -462,7 +462,6 @@ fn any_prefix(count: usize, random: &mut Random) -> usize {
     }
 }
 
-#[allow(dead_code)]
 /// The flights of a session in order: payload, packet identifier, and whether only PUBREL is left.
 pub(crate) fn flights(session: &RestoredSession) -> impl Iterator<Item = (&[u8], u16, bool)> {
     session.flights.iter().map(|flight| match flight {
